@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joint positions to rotations that never flip, and back.
+
+A rotation here is global: it turns a segment of the rest pose into the segment of the motion. The
+hips and the chest are rigid bodies with several children and take the turn that fits them all; every
+other joint swings its one bone into place from where its parent has carried it, with no twist of
+its own. Nothing depends on where the character faces.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .rotations import (
+    Array,
+    matrix_to_quaternion,
+    quaternion_between,
+    quaternion_continuous,
+    quaternion_multiply,
+    quaternion_rotate,
+)
+from .skeleton import Skeleton
+
+
+def recover_rotations(joints: Array, rest: Array, skeleton: Skeleton) -> Array:
+    """Global rotations of every joint's segment, continuous over time.
+
+    Args:
+        joints: [T, J, 3] positions of the motion.
+        rest: [J, 3] positions of the same joints in the rest pose (T, A, arms down ...).
+        skeleton: Whose parents say which bones there are.
+
+    Returns:
+        [T, J, 4] unit quaternions; joint j's quaternion turns the rest bones (child - j) into the
+        motion's. Leaf joints repeat their parent's.
+    """
+    parents = skeleton.parents
+    children: list[list[int]] = [[] for _ in parents]
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            children[parent].append(joint)
+    joints = np.asarray(joints, dtype=np.float64)
+    rest = np.asarray(rest, dtype=np.float64)
+    rotations = np.zeros((*joints.shape[:2], 4))
+    for joint in _topological(parents):
+        parent = parents[joint]
+        mine = children[joint]
+        if not mine:
+            rotations[:, joint] = rotations[:, parent]
+        elif len(mine) == 1:
+            rest_bone = rest[mine[0]] - rest[joint]
+            carried = quaternion_rotate(rotations[:, parent], rest_bone)
+            swing = quaternion_between(carried, joints[:, mine[0]] - joints[:, joint])
+            rotations[:, joint] = quaternion_multiply(swing, rotations[:, parent])
+        else:
+            bones = joints[:, mine] - joints[:, joint : joint + 1]
+            rotations[:, joint] = _best_fit(rest[mine] - rest[joint], bones)
+    return quaternion_continuous(rotations)
+
+
+def forward_kinematics(rotations: Array, root: Array, rest: Array, skeleton: Skeleton) -> Array:
+    """Positions [T, J, 3] from global rotations [T, J, 4], root path [T, 3] and rest pose [J, 3]."""
+    parents = skeleton.parents
+    joints = np.zeros((*rotations.shape[:2], 3), dtype=rotations.dtype)
+    joints[:, 0] = root
+    for joint in _topological(parents)[1:]:
+        parent = parents[joint]
+        bone = quaternion_rotate(rotations[:, parent], rest[joint] - rest[parent])
+        joints[:, joint] = joints[:, parent] + bone
+    return joints
+
+
+def _topological(parents: tuple[int, ...]) -> list[int]:
+    """Joints in an order where parents come first (KIT's numbering is not such an order)."""
+    order = [0]
+    for joint in order:
+        order += [child for child, parent in enumerate(parents) if parent == joint]
+    return order
+
+
+def _best_fit(rest_bones: Array, bones: Array) -> Array:
+    """The rotations [T, 4] that carry rest bones [C, 3] onto bones [T, C, 3] with least squares.
+
+    Kabsch's algorithm on unit directions, so that long bones weigh no more than short ones.
+    """
+    unit_rest = rest_bones / np.linalg.norm(rest_bones, axis=-1, keepdims=True)
+    unit = bones / np.maximum(np.linalg.norm(bones, axis=-1, keepdims=True), 1e-12)
+    left, _, right = np.linalg.svd(np.einsum("tci,cj->tij", unit, unit_rest))
+    handedness = np.sign(np.linalg.det(left @ right))
+    left[:, :, 2] *= handedness[:, None]
+    return matrix_to_quaternion(left @ right)
