@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One file a model: safetensors whose header carries the configuration as JSON.
+
+The reader is our own and short, so that Blender needs no package for it; it trusts nothing in the
+file before checking it. Tensors come memory-mapped in the type in which they are stored. Matrices
+may be stored as int8 rows with a float32 `NAME.scale` each, or as float16; `widen` makes them
+float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import CheckpointError, OutputError
+from .skeleton import SKELETONS, Skeleton
+
+FORMAT = "t2m_blender 1"
+
+_TYPES = {
+    "F32": "<f4",
+    "F16": "<f2",
+    "F64": "<f8",
+    "I8": "i1",
+    "U8": "u1",
+    "I32": "<i4",
+    "I64": "<i8",
+    "BOOL": "?",
+}
+_NAMES = {np.dtype(value): name for name, value in _TYPES.items()}
+_LONGEST_HEADER = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """All of a text-to-motion model but its text encoder.
+
+    Attributes:
+        vqvae, gpt: Constructor values of VQVAEConfig and GPTConfig.
+        tensors: Network tensors under `vqvae.` and `gpt.`, float32.
+        mean, std: [D] float32, of the training features.
+        skeleton: Of the features.
+        text_encoder: Name of the encoder whose features the GPT reads.
+        sampling: Defaults for `generate`: guidance, temperature, top_p.
+        licence: SPDX name or sentence; `origin` says from what it was trained and how.
+        origin: Data, credit, training command.
+        sha256: Of the file it was read from; empty before it is written.
+    """
+
+    vqvae: dict[str, Any]
+    gpt: dict[str, Any]
+    tensors: dict[str, NDArray[Any]]
+    mean: NDArray[np.float32]
+    std: NDArray[np.float32]
+    skeleton: Skeleton
+    text_encoder: str
+    sampling: dict[str, float]
+    licence: str
+    origin: str
+    sha256: str = field(default="", compare=False)
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Reads a model file written by `write_checkpoint`.
+
+    Raises:
+        CheckpointError: Missing, truncated, or not a model of ours; says which.
+    """
+    stored, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} is not a t2m_blender model (format {metadata.get('format', 'unknown')!r}); "
+            "import official files with 'python -m training import-official'."
+        )
+    tensors = widen(stored)
+    try:
+        content = json.loads(metadata["config"])
+        mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
+        return Checkpoint(
+            vqvae=content["vqvae"],
+            gpt=content["gpt"],
+            tensors=tensors,
+            mean=mean,
+            std=std,
+            skeleton=SKELETONS[content["skeleton"]],
+            text_encoder=content["text_encoder"],
+            sampling=content["sampling"],
+            licence=content["licence"],
+            origin=content["origin"],
+            sha256=file_sha256(path),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} lacks or garbles {error} in its configuration; train or download it again."
+        ) from error
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a model file: matrices as float16, everything small as float32."""
+    content = {
+        key: value
+        for key, value in asdict(checkpoint).items()
+        if key not in ("tensors", "mean", "std", "skeleton", "sha256")
+    }
+    content["skeleton"] = checkpoint.skeleton.name
+    tensors = {
+        name: tensor.astype(np.float16) if tensor.ndim > 1 else tensor
+        for name, tensor in checkpoint.tensors.items()
+    }
+    tensors["statistics.mean"] = checkpoint.mean.astype(np.float32)
+    tensors["statistics.std"] = checkpoint.std.astype(np.float32)
+    write_tensors(path, tensors, {"format": FORMAT, "config": json.dumps(content)})
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Tensors and metadata of a safetensors file, memory-mapped and read-only.
+
+    Raises:
+        CheckpointError: Missing, truncated, or with a header that does not fit the file.
+    """
+    path = Path(path)
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, _LONGEST_HEADER):
+                raise CheckpointError(
+                    f"{path} is truncated or not a safetensors file; download or train it again."
+                )
+            header = json.loads(file.read(length).decode("utf-8"))
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError:
+        raise CheckpointError(f"There is no model file {path}; check the name or path.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} cannot be read as a model file: {error}.") from error
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path} has a header that is not a table; download it again.")
+    metadata = header.pop("__metadata__", {})
+    start = 8 + length
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path} has metadata that is not a table; download it again.")
+    return {name: _view(path, data, start, name, row) for name, row in header.items()}, metadata
+
+
+def _view(path: Path, data: mmap.mmap, start: int, name: str, row: Any) -> NDArray[Any]:
+    try:
+        dtype = np.dtype(_TYPES[row["dtype"]])
+        shape = tuple(row["shape"])
+        begin, end = row["data_offsets"]
+        fits = (
+            all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+            and len(shape) <= 8
+            and begin <= end <= len(data) - start
+            and end - begin == prod(shape) * dtype.itemsize
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} describes the tensor '{name}' wrongly ({error}).") from error
+    if not fits:
+        raise CheckpointError(
+            f"{path} is truncated or damaged at the tensor '{name}'; download or train it again."
+        )
+    return np.frombuffer(data, dtype, count=prod(shape), offset=start + begin).reshape(shape)
+
+
+def write_tensors(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> None:
+    """Writes a safetensors file whole or not at all.
+
+    Raises:
+        OutputError: The folder is missing or cannot be written.
+    """
+    header: dict[str, Any] = {"__metadata__": metadata}
+    offset = 0
+    arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    for name, array in arrays.items():
+        header[name] = {
+            "dtype": _NAMES[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [offset, offset + array.nbytes],
+        }
+        offset += array.nbytes
+    text = json.dumps(header).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    path = Path(path)
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            try:
+                file.write(len(text).to_bytes(8, "little") + text)
+                for array in arrays.values():
+                    file.write(array.tobytes())
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}; choose another.") from error
+
+
+def narrow(matrix: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """A matrix [R, ...] as int8 rows and their scales [R]: value = int8 * scale."""
+    rows = np.asarray(matrix, dtype=np.float32).reshape(len(matrix), -1)
+    scale = np.maximum(np.abs(rows).max(axis=1), 1e-12) / 127.0
+    whole = np.rint(rows / scale[:, None]).astype(np.int8)
+    return whole.reshape(matrix.shape), scale.astype(np.float32)
+
+
+def widen(tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """All floating tensors as float32; int8 rows multiplied by their `.scale`, which disappears."""
+    result = {}
+    for name, tensor in tensors.items():
+        if name.endswith(".scale") and name[: -len(".scale")] in tensors:
+            continue
+        scale = tensors.get(f"{name}.scale")
+        if scale is not None:
+            tensor = tensor * scale.reshape(-1, *[1] * (tensor.ndim - 1))
+        result[name] = tensor.astype(np.float32) if tensor.dtype.kind == "f" else tensor
+    return result
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

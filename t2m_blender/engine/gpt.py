@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The transformer of T2M-GPT (Zhang et al., CVPR 2023, section 3.2): text features -> tokens.
+
+A causal transformer whose sequence begins with the text and goes on with motion tokens. Its
+vocabulary is the K codes and End (index K); Pad (K + 1) is an input only. The text is one pooled
+feature (the paper), or a prefix of word features followed by the pooled one: pooled sentences can
+hardly tell left from right.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTConfig:
+    """Sizes of the network; the defaults are the paper's.
+
+    Attributes:
+        codebook_size: K of the VQ-VAE whose tokens it writes.
+        token_limit: Most motion tokens in one sequence.
+        width: Channels of the transformer.
+        blocks: Transformer blocks (the paper's 9 base and 9 head blocks are one row of 18).
+        heads: Attention heads.
+        text_size: Channels of the text features.
+        word_limit: Word features read before the pooled one; 0 for pooled only, as in the paper.
+        dropout: Of embeddings, attention and residual branches, in training.
+    """
+
+    codebook_size: int = 512
+    token_limit: int = 50
+    width: int = 1024
+    blocks: int = 18
+    heads: int = 16
+    text_size: int = 512
+    word_limit: int = 0
+    dropout: float = 0.1
+
+    @property
+    def end(self) -> int:
+        return self.codebook_size
+
+    @property
+    def pad(self) -> int:
+        return self.codebook_size + 1
+
+    @property
+    def positions(self) -> int:
+        """Length of the longest sequence: words, the pooled feature, tokens."""
+        return self.word_limit + 1 + self.token_limit
+
+
+@dataclass
+class TextCondition:
+    """Text features of B prompts; `without_text` is the condition of classifier-free guidance.
+
+    Attributes:
+        pooled: [B, text_size].
+        words: [B, word_limit, text_size].
+        known: [B, word_limit] bool, False where a prompt has fewer words.
+    """
+
+    pooled: Tensor
+    words: Tensor
+    known: Tensor
+
+    def without_text(self, dropped: Tensor | None = None) -> TextCondition:
+        """The same with the text taken out everywhere, or only in the rows `dropped` [B] bool."""
+        if dropped is None:
+            dropped = torch.ones(len(self.pooled), dtype=torch.bool, device=self.pooled.device)
+        keep = ~dropped[:, None]
+        return TextCondition(self.pooled * keep, self.words * keep[..., None], self.known & keep)
+
+    def followed_by(self, other: TextCondition) -> TextCondition:
+        """Both batches in one."""
+        return TextCondition(
+            torch.cat((self.pooled, other.pooled)),
+            torch.cat((self.words, other.words)),
+            torch.cat((self.known, other.known)),
+        )
+
+
+@dataclass
+class Cache:
+    """Keys and values [blocks, B, heads, positions, width / heads] of what was read so far."""
+
+    keys: Tensor
+    values: Tensor
+    known: Tensor  # [B, positions] bool: may be attended to
+    length: int
+
+
+class GPT(nn.Module):
+    """Next-token logits; `forward` reads whole sequences, `begin` and `step` one token at a time."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.token_embedding = nn.Embedding(config.codebook_size + 2, width)
+        self.pooled_projection = nn.Linear(config.text_size, width)
+        self.positions = nn.Parameter(_sinusoids(config.token_limit + 1, width))
+        if config.word_limit:
+            self.word_projection = nn.Linear(config.text_size, width)
+            self.word_positions = nn.Parameter(_sinusoids(config.word_limit, width))
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, config.codebook_size + 1, bias=False)
+        self.apply(_initialise)
+
+    def forward(self, tokens: Tensor, text: TextCondition) -> Tensor:
+        """Logits [B, L + 1, K + 1]: entry i foretells token i, given the text and tokens before it.
+
+        `tokens` is [B, L], L <= token_limit; L = 0 asks for the first token only.
+        """
+        x, known = self._embed_text(text)
+        if tokens.shape[1]:
+            later = self.token_embedding(tokens) + self.positions[1 : tokens.shape[1] + 1]
+            x = torch.cat((x, later), dim=1)
+        x = self.dropout(x)
+        total = x.shape[1]
+        known = functional.pad(known, (0, total - known.shape[1]), value=True)
+        mask = _causal_mask(known, total)
+        for block in self.blocks:
+            x, _, _ = block(x, mask)
+        logits: Tensor = self.head(self.norm(x[:, self.config.word_limit :]))
+        return logits
+
+    def begin(self, text: TextCondition) -> tuple[Tensor, Cache]:
+        """Reads the text: logits [B, K + 1] of the first token, and the cache to go on with."""
+        x, known = self._embed_text(text)
+        batch, length, width = x.shape
+        config = self.config
+        shape = (config.blocks, batch, config.heads, config.positions, width // config.heads)
+        known = functional.pad(known, (0, config.positions - length), value=True)
+        cache = Cache(x.new_zeros(shape), x.new_zeros(shape), known, 0)
+        return self._advance(x, cache), cache
+
+    def step(self, tokens: Tensor, cache: Cache) -> Tensor:
+        """Appends one token [B] to the cache: logits [B, K + 1] of the one after it."""
+        place = cache.length - self.config.word_limit
+        x = self.token_embedding(tokens) + self.positions[place]
+        return self._advance(x[:, None], cache)
+
+    def _advance(self, x: Tensor, cache: Cache) -> Tensor:
+        start, stop = cache.length, cache.length + x.shape[1]
+        mask = _causal_mask(cache.known[:, :stop], x.shape[1])
+        for index, block in enumerate(self.blocks):
+            past = (cache.keys[index, :, :, :start], cache.values[index, :, :, :start])
+            x, keys, values = block(x, mask, past)
+            cache.keys[index, :, :, start:stop] = keys
+            cache.values[index, :, :, start:stop] = values
+        cache.length = stop
+        logits: Tensor = self.head(self.norm(x[:, -1]))
+        return logits
+
+    def _embed_text(self, text: TextCondition) -> tuple[Tensor, Tensor]:
+        """The text part of the sequence [B, word_limit + 1, width], and which of it is known."""
+        pooled = self.pooled_projection(text.pooled)[:, None] + self.positions[:1]
+        one = torch.ones_like(text.pooled[:, :1], dtype=torch.bool)
+        if not self.config.word_limit:
+            return pooled, one
+        words = self.word_projection(text.words) + self.word_positions
+        return torch.cat((words, pooled), dim=1), torch.cat((text.known, one), dim=1)
+
+
+class Block(nn.Module):
+    """Causal self-attention and a GELU layer, each normalised before and added to its input."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.heads = config.heads
+        self.dropout = config.dropout
+        self.attention_norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.attention_out = nn.Linear(width, width)
+        self.feed_norm = nn.LayerNorm(width)
+        self.feed_in = nn.Linear(width, 4 * width)
+        self.feed_out = nn.Linear(4 * width, width)
+
+    def forward(
+        self, x: Tensor, mask: Tensor, past: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """x [B, L, C], mask [B, 1, L, past + L] -> x, and the new keys and values [B, H, L, C/H]."""
+        normed = self.attention_norm(x)
+        query, key, value = (
+            project(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for project in (self.query, self.key, self.value)
+        )
+        keys, values = key, value
+        if past is not None:
+            keys, values = torch.cat((past[0], key), dim=2), torch.cat((past[1], value), dim=2)
+        rate = self.dropout if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(query, keys, values, mask, dropout_p=rate)
+        x = x + self._drop(self.attention_out(mixed.transpose(1, 2).flatten(2)))
+        fed = self.feed_out(functional.gelu(self.feed_in(self.feed_norm(x))))
+        return x + self._drop(fed), key, value
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.dropout, self.training)
+
+
+def _causal_mask(known: Tensor, rows: int) -> Tensor:
+    """[B, 1, rows, S] bool for the last `rows` of S positions; everyone may look at itself."""
+    total = known.shape[1]
+    square = torch.ones(total, total, dtype=torch.bool, device=known.device)
+    before = square.tril()[-rows:]
+    itself = torch.eye(total, dtype=torch.bool, device=known.device)[-rows:]
+    return ((before & known[:, None, :]) | itself)[:, None]
+
+
+def _sinusoids(length: int, width: int) -> Tensor:
+    """[length, width] sines in the even and cosines in the odd channels (Vaswani et al., 2017)."""
+    place = torch.arange(length)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10000.0) / width))
+    table = torch.zeros(length, width)
+    table[:, 0::2] = torch.sin(place * rate)
+    table[:, 1::2] = torch.cos(place * rate)
+    return table
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
