@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender armatures and our Rig values, both ways; the add-on's own figure. Main thread only."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ..retarget.default_rig import default_rig
+from ..retarget.rig import Bone, Rig
+from .mannequin import BodyMesh, mannequin
+
+# Linear colours of the body's shells and joints.
+_COLOURS = {
+    "T2M Shell": ((0.86, 0.80, 0.70, 1.0), 0.45),
+    "T2M Joint": ((0.035, 0.045, 0.060, 1.0), 0.35),
+}
+
+
+def armature_to_rig(armature: bpy.types.Object) -> Rig:
+    """The armature object at rest, whatever its pose and mode (edit mode as last left)."""
+    bones = [
+        Bone(
+            name=bone.name,
+            parent=bone.parent.name if bone.parent else None,
+            head=np.array(bone.head_local, dtype=np.float64),
+            tail=np.array(bone.tail_local, dtype=np.float64),
+            matrix=np.array(bone.matrix_local, dtype=np.float64),
+        )
+        for bone in _parents_first(armature.data.bones)
+    ]
+    return Rig(armature.name, tuple(bones), np.array(armature.matrix_world, dtype=np.float64))
+
+
+def make_default_armature(context: bpy.types.Context) -> bpy.types.Object:
+    """A new figure at the world's origin: 22 bones in a T-pose with a skinned body.
+
+    It becomes the only selected and the active object. Needs Object Mode (or no active object).
+    """
+    rig = default_rig()
+    armature = rig_to_armature(rig, context)
+    body = _body_object(mannequin(rig), armature)
+    for collection in armature.users_collection:
+        collection.objects.link(body)
+    return armature
+
+
+def rig_to_armature(rig: Rig, context: bpy.types.Context) -> bpy.types.Object:
+    """A new armature object with the rig's bones at rest, selected and active.
+
+    Needs Object Mode (or no active object).
+    """
+    data = bpy.data.armatures.new(rig.name)
+    armature = bpy.data.objects.new(rig.name, data)
+    context.collection.objects.link(armature)
+    for selected in context.selected_objects:
+        selected.select_set(False)
+    context.view_layer.objects.active = armature
+    armature.select_set(True)
+    bpy.ops.object.mode_set(mode="EDIT")
+    try:
+        for bone in rig.bones:
+            made = data.edit_bones.new(bone.name)
+            made.head, made.tail = bone.head.tolist(), bone.tail.tolist()
+            made.align_roll(bone.matrix[:3, 2].tolist())
+            if bone.parent is not None:
+                made.parent = data.edit_bones[bone.parent]
+                made.use_connect = bool(np.allclose(bone.head, made.parent.tail, atol=1e-6))
+    finally:
+        bpy.ops.object.mode_set(mode="OBJECT")
+    armature.matrix_world = rig.matrix_world.T.tolist()
+    data.display_type = "STICK"
+    armature.show_in_front = True
+    return armature
+
+
+def remove_armature(armature: bpy.types.Object) -> None:
+    """Takes a figure out of the file again: body, materials, bones and all."""
+    data = armature.data
+    for body in list(armature.children):
+        mesh, materials = body.data, [slot.material for slot in body.material_slots]
+        bpy.data.objects.remove(body)
+        if mesh and not mesh.users:
+            bpy.data.meshes.remove(mesh)
+        for material in materials:
+            if material and not material.users:
+                bpy.data.materials.remove(material)
+    bpy.data.objects.remove(armature)
+    if not data.users:
+        bpy.data.armatures.remove(data)
+
+
+def _parents_first(bones: bpy.types.ArmatureBones) -> list[bpy.types.Bone]:
+    ordered = [bone for bone in bones if bone.parent is None]
+    for bone in ordered:
+        ordered.extend(bone.children)
+    return ordered
+
+
+def _body_object(body: BodyMesh, armature: bpy.types.Object) -> bpy.types.Object:
+    mesh = bpy.data.meshes.new(f"{armature.name} Body")
+    mesh.from_pydata(body.vertices.tolist(), [], body.faces)
+    for name, (colour, roughness) in _COLOURS.items():
+        mesh.materials.append(_material(name, colour, roughness))
+    mesh.polygons.foreach_set("material_index", body.materials)
+    mesh.polygons.foreach_set("use_smooth", [True] * len(body.faces))
+    mesh.update()
+    made = bpy.data.objects.new(mesh.name, mesh)
+    for bone, (numbers, weights) in body.weights.items():
+        group = made.vertex_groups.new(name=bone)
+        for weight in np.unique(weights):
+            group.add(numbers[weights == weight].tolist(), float(weight), "REPLACE")
+    made.parent = armature
+    modifier = made.modifiers.new("Armature", "ARMATURE")
+    modifier.object = armature
+    return made
+
+
+def _material(name: str, colour: tuple[float, ...], roughness: float) -> bpy.types.Material:
+    """The material of that name, shared by all figures of the file."""
+    existing = bpy.data.materials.get(name)
+    if existing is not None:
+        return existing
+    material = bpy.data.materials.new(name)
+    material.diffuse_color = colour
+    material.roughness = roughness
+    if material.node_tree is None:
+        material.use_nodes = True
+    for node in material.node_tree.nodes:
+        if node.type == "BSDF_PRINCIPLED":
+            node.inputs["Base Color"].default_value = colour
+            node.inputs["Roughness"].default_value = roughness
+    return material

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A generated motion as a file: .blend, .fbx, .glb or .bvh by the suffix. Main thread only.
+
+On the bpy wheel every file begins empty. Inside a running Blender the figure is added to the scene
+that is open, and taken out of it again after writing, so that the next file does not hold it too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import pi
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bpy
+from mathutils import Matrix
+
+from ..engine.errors import InputError, OutputError
+from .armature import remove_armature
+from .placement import place_motion
+
+if TYPE_CHECKING:
+    from ..engine.generate import GeneratedMotion
+
+
+def write_motion(generated: GeneratedMotion, path: Path, *, frames: int | None = None) -> None:
+    """Makes the add-on's figure move, and writes it.
+
+    The file appears complete or not at all.
+
+    Args:
+        generated: From `engine.generate`.
+        path: Where to; its suffix is one of `SUFFIXES` and its folder exists.
+        frames: Exactly so many keyed frames; None takes the motion's length at the scene's rate.
+
+    Raises:
+        InputError: The suffix is not one of ours.
+        OutputError: The file cannot be written there.
+    """
+    path = Path(path)
+    save = SUFFIXES.get(path.suffix.lower())
+    if save is None:
+        raise InputError(
+            f"{path.name!r} has no suffix that can be written; use one of {' '.join(SUFFIXES)}."
+        )
+    with _temporary_beside(path) as temporary, _quiet(), _own_figure() as context:
+        armature = place_motion(context, generated, frames=frames)
+        try:
+            save(context, armature, temporary)
+        except (RuntimeError, OSError) as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise OutputError(
+                f"Blender could not write {path}: {reason} Check the folder and the free space."
+            ) from error
+
+
+def is_module() -> bool:
+    """Whether this is the bpy wheel rather than a running Blender."""
+    return not bpy.app.binary_path
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    """A new file in the target's folder, which takes the target's name if all goes well."""
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem[:40]}-", suffix=path.suffix.lower(), dir=path.parent or "."
+        )
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}: {error.strerror or error}. Choose an existing folder that you "
+            "may write to."
+        ) from error
+    os.close(handle)
+    temporary = Path(name).resolve()
+    temporary.unlink()  # Blender would keep an existing file as a backup beside it
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"Cannot write {path}: {error.strerror or error}. Choose another name or folder."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _own_figure() -> Iterator[bpy.types.Context]:
+    """A context in which nothing is selected, left as it was found."""
+    if is_module():
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        bpy.context.scene.frame_end = bpy.context.scene.frame_start  # grows to fit the motion
+        yield bpy.context
+        return
+    context = bpy.context
+    scene, view_layer = context.scene, context.view_layer
+    active, selected = view_layer.objects.active, list(context.selected_objects)
+    objects, actions = set(bpy.data.objects), set(bpy.data.actions)
+    frame_start, frame_end = scene.frame_start, scene.frame_end
+    if context.mode != "OBJECT":
+        bpy.ops.object.mode_set(mode="OBJECT")
+    for object in selected:
+        object.select_set(False)
+    view_layer.objects.active = None
+    try:
+        yield context
+    finally:
+        for object in set(bpy.data.objects) - objects:
+            if object.type == "ARMATURE":
+                remove_armature(object)
+        for action in set(bpy.data.actions) - actions:
+            bpy.data.actions.remove(action)
+        scene.frame_start, scene.frame_end = frame_start, frame_end
+        for object in selected:
+            object.select_set(True)
+        view_layer.objects.active = active
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what Blender and its exporters print on stdout away from the command line's own line."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        _flush_c_stdout()
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _flush_c_stdout() -> None:
+    """Empties the C library's own buffer, which would otherwise be printed later."""
+    if os.name == "posix":
+        ctypes.CDLL(None).fflush(None)
+
+
+def _save_blend(context: bpy.types.Context, armature: bpy.types.Object, path: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True, compress=True)
+
+
+def _save_fbx(context: bpy.types.Context, armature: bpy.types.Object, path: Path) -> None:
+    _select_figure(context, armature)
+    bpy.ops.export_scene.fbx(
+        filepath=str(path),
+        use_selection=True,
+        object_types={"ARMATURE", "MESH"},
+        add_leaf_bones=False,
+        bake_anim_use_nla_strips=False,
+        bake_anim_use_all_actions=False,
+        bake_anim_simplify_factor=0.0,
+    )
+
+
+def _save_glb(context: bpy.types.Context, armature: bpy.types.Object, path: Path) -> None:
+    _select_figure(context, armature)
+    bpy.ops.export_scene.gltf(
+        filepath=str(path),
+        export_format="GLB",
+        use_selection=True,
+        export_animation_mode="ACTIVE_ACTIONS",
+        export_optimize_animation_size=False,
+    )
+
+
+def _save_bvh(context: bpy.types.Context, armature: bpy.types.Object, path: Path) -> None:
+    _select_figure(context, armature)
+    # A BVH file is y-up, and Blender's exporter writes armature space as it is: turn the bones at
+    # rest. Their keys are in their own axes, and stay right.
+    armature.data.transform(Matrix.Rotation(-pi / 2, 4, "X"))
+    with _enabled("io_anim_bvh"):
+        bpy.ops.export_anim.bvh(
+            filepath=str(path),
+            frame_start=context.scene.frame_start,
+            frame_end=context.scene.frame_end,
+            rotate_mode="NATIVE",
+            root_transform_only=True,
+        )
+
+
+def _select_figure(context: bpy.types.Context, armature: bpy.types.Object) -> None:
+    """Selects the figure, and lets the scene last as long as its motion."""
+    first, last = armature.animation_data.action.frame_range
+    context.scene.frame_start, context.scene.frame_end = round(first), round(last)
+    for object in (armature, *armature.children):
+        object.select_set(True)
+    context.view_layer.objects.active = armature
+
+
+@contextmanager
+def _enabled(add_on: str) -> Iterator[None]:
+    """An add-on that comes with Blender, enabled for the moment if it is not (the BVH one in 5.0)."""
+    import addon_utils
+
+    was_enabled = addon_utils.check(add_on)[1]
+    if not was_enabled and addon_utils.enable(add_on) is None:
+        raise OutputError(
+            f'Blender\'s own add-on "{add_on}" cannot be enabled here; choose another format.'
+        )
+    try:
+        yield
+    finally:
+        if not was_enabled:
+            addon_utils.disable(add_on)
+
+
+SUFFIXES: dict[str, Callable[[bpy.types.Context, bpy.types.Object, Path], None]] = {
+    ".blend": _save_blend,
+    ".fbx": _save_fbx,
+    ".glb": _save_glb,
+    ".bvh": _save_bvh,
+}

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the buttons do."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import bpy
+
+from ..engine.errors import RuntimeMissingError, T2MError
+from .placement import check_target, place_motion
+
+if TYPE_CHECKING:
+    from ..engine.generate import GeneratedMotion, TextToMotion
+
+TORCH_MISSING = (
+    "PyTorch is missing from this Blender, and the motion model needs it. Install the build of "
+    "this add-on that brings it, or install torch into Blender's Python, and restart Blender."
+)
+
+
+@lru_cache(maxsize=1)
+def loaded_model(name: str) -> TextToMotion:
+    """The model, read from disk at the first press only."""
+    from ..engine.generate import load_model
+
+    return load_model(name)
+
+
+def generate_motion(settings: bpy.types.PropertyGroup) -> GeneratedMotion:
+    """The motion that the panel's settings ask for.
+
+    Raises:
+        T2MError: With what is wrong and what to do.
+    """
+    try:
+        from ..engine.generate import generate
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise RuntimeMissingError(TORCH_MISSING) from error
+    return generate(
+        settings.prompt,
+        model=loaded_model("default"),
+        seed=settings.seed,
+        seconds=settings.seconds if settings.length == "SECONDS" else None,
+    )
+
+
+class T2M_OT_generate(bpy.types.Operator):
+    """Make the selected armature move as the prompt says, or a new figure if none is selected"""
+
+    bl_idname = "t2m.generate"
+    bl_label = "Generate Action"
+    bl_options = {"UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            check_target(context)  # before the model's work, which takes seconds
+            generated = generate_motion(context.scene.t2m)
+            armature = place_motion(context, generated)
+        except T2MError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        for warning in generated.warnings:
+            self.report({"WARNING"}, warning)
+        self.report(
+            {"INFO"},
+            f'New Action "{armature.animation_data.action.name}" on "{armature.name}", '
+            f"{generated.motion.seconds:.1f} s",
+        )
+        return {"FINISHED"}
+
+
+def unregister() -> None:
+    loaded_model.cache_clear()

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A generated motion into a scene: onto the armature that is meant, or onto a new figure.
+
+Everything that can fail is done before the scene is changed. Main thread only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import bpy
+
+from .. import version
+from ..engine.errors import InputError
+from ..retarget.bone_map import map_bones
+from ..retarget.default_rig import default_rig
+from ..retarget.rig import PoseTrack, Rig
+from ..retarget.solve import motion_to_pose
+from .action import write_action
+from .armature import armature_to_rig, make_default_armature, remove_armature
+
+if TYPE_CHECKING:
+    from ..engine.generate import GeneratedMotion
+
+
+def scene_rate(scene: bpy.types.Scene) -> float:
+    """Frames a second of the scene."""
+    return float(scene.render.fps / scene.render.fps_base)
+
+
+def selected_armatures(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """The armatures that are selected, or whose bodies are; the active one alone if it is one.
+
+    An armature in Pose Mode counts as selected.
+    """
+    active = context.view_layer.objects.active
+    if active is not None and (active.select_get() or active.mode == "POSE"):
+        armature = _armature_of(active)
+        if armature is not None:
+            return [armature]
+    found = [_armature_of(object) for object in context.selected_objects]
+    return list(dict.fromkeys(armature for armature in found if armature is not None))
+
+
+def check_target(context: bpy.types.Context) -> tuple[bpy.types.Object | None, Rig]:
+    """The armature that will move (None for a new figure) and its rig, before anything is made.
+
+    Raises:
+        InputError: If it is not clear which one, if it is not one that can be moved, or if Blender
+            is in a mode in which no figure can be made.
+    """
+    armatures = selected_armatures(context)
+    if len(armatures) > 1:
+        raise InputError("Several armatures are selected. Click the one that should move.")
+    if armatures:
+        armature = armatures[0]
+        rig = armature_to_rig(armature)
+        map_bones(rig)
+        if armature.mode == "EDIT":
+            raise InputError(f'Leave Edit Mode of "{armature.name}" first (Tab).')
+        return armature, rig
+    if context.mode != "OBJECT":
+        raise InputError("Switch to Object Mode first: a new figure cannot be made in this mode.")
+    if context.collection is None or not context.collection.is_editable:
+        raise InputError("The active collection cannot be changed; pick one of this file.")
+    return None, default_rig()
+
+
+def place_motion(
+    context: bpy.types.Context,
+    generated: GeneratedMotion,
+    *,
+    frames: int | None = None,
+) -> bpy.types.Object:
+    """The motion as a new Action on the chosen armature, or on a new figure.
+
+    Keys begin at the scene's first frame; the scene's last frame moves back if the motion is longer.
+
+    Args:
+        context: With a scene and a view layer.
+        generated: From `engine.generate`.
+        frames: Exactly so many keyed frames; None takes the motion's length at the scene's rate.
+
+    Returns:
+        The armature that moves.
+    """
+    armature, rig = check_target(context)
+    scene = context.scene
+    track = motion_to_pose(
+        generated.motion, rig, map_bones(rig), rate=scene_rate(scene), frames=frames
+    )
+    recipe = recipe_of(generated)
+    made = None
+    try:
+        if armature is None:
+            armature = made = make_default_armature(context)
+        _write(armature, track, generated.prompt, scene, recipe)
+    except Exception:
+        if made is not None:
+            remove_armature(made)
+        raise
+    return armature
+
+
+def recipe_of(generated: GeneratedMotion) -> dict[str, Any]:
+    """What is needed to make this motion again.
+
+    `seconds` is how long the motion is; `length` tells whether that was asked for ("exact") or the
+    model's own choice ("free").
+    """
+    return {
+        "prompt": generated.prompt,
+        "seed": int(generated.seed),
+        "seconds": float(generated.motion.seconds),
+        "length": "free" if generated.seconds is None else "exact",
+        "guidance": float(generated.guidance),
+        "temperature": float(generated.temperature),
+        "model": generated.model_name,
+        "model_sha256": generated.model_sha256,
+        "version": version(),
+    }
+
+
+def _write(
+    armature: bpy.types.Object,
+    track: PoseTrack,
+    prompt: str,
+    scene: bpy.types.Scene,
+    recipe: dict[str, Any],
+) -> None:
+    write_action(armature, track, name=prompt, frame_start=scene.frame_start, recipe=recipe)
+    scene.frame_end = max(scene.frame_end, scene.frame_start + track.frames - 1)
+    scene.frame_set(scene.frame_current)
+
+
+def _armature_of(object: bpy.types.Object) -> bpy.types.Object | None:
+    if object.type == "ARMATURE":
+        return object
+    return object.find_armature() if object.type == "MESH" else None

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Motion onto rigs: which bone is which joint, and how each bone must turn.
+
+NumPy only. A `Rig` is what Blender's armature is at rest; a `PoseTrack` is what its bones do over
+time, in the terms of Blender's pose channels (`matrix_basis`).
+"""
+
+from __future__ import annotations
+
+from .bone_map import BoneMap, map_bones
+from .default_rig import default_rig
+from .rig import Bone, PoseTrack, Rig
+from .solve import motion_to_pose
+
+__all__ = ["Bone", "BoneMap", "PoseTrack", "Rig", "default_rig", "map_bones", "motion_to_pose"]

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The values that retargeting works on: a rig at rest, and the movement of its bones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engine.errors import InputError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Bone:
+    """One bone at rest, in armature space.
+
+    Attributes:
+        name: Unique in its rig.
+        parent: Name of the parent bone, or None.
+        head: [3] position of the joint that the bone turns about.
+        tail: [3] position of its other end.
+        matrix: [4, 4] rest matrix, Blender's `Bone.matrix_local`: y runs along the bone.
+    """
+
+    name: str
+    parent: str | None
+    head: Array
+    tail: Array
+    matrix: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Rig:
+    """An armature at rest.
+
+    Attributes:
+        name: For messages.
+        bones: N bones, parents before their children.
+        matrix_world: [4, 4] of the armature object.
+    """
+
+    name: str
+    bones: tuple[Bone, ...]
+    matrix_world: Array = field(default_factory=lambda: np.eye(4))
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for bone in self.bones:
+            if bone.parent is not None and bone.parent not in seen:
+                raise InputError(
+                    f"Bone {bone.name!r} of {self.name!r} comes before its parent "
+                    f"{bone.parent!r}; list parents first."
+                )
+            seen.add(bone.name)
+
+    @cached_property
+    def by_name(self) -> dict[str, Bone]:
+        return {bone.name: bone for bone in self.bones}
+
+
+@dataclass(frozen=True, eq=False)
+class PoseTrack:
+    """What the bones of one rig do over time, as Blender's pose channels say it.
+
+    Attributes:
+        bone_names: The N moving bones.
+        rotations: [T, N, 4] local rotation of each (Blender's `rotation_quaternion`), with signs
+            continuous over time.
+        root: The bone that carries the translation.
+        translation: [T, 3] of that bone in its own rest axes (Blender's `location`).
+        rate: Keyed frames a second.
+    """
+
+    bone_names: tuple[str, ...]
+    rotations: Array
+    root: str
+    translation: Array
+    rate: float
+
+    @property
+    def frames(self) -> int:
+        return len(self.rotations)
