@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stage 2: the GPT learns to write motion tokens from text (T2M-GPT, section 3.2)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from t2m_blender.engine.checkpoint import Checkpoint, read_tensors, write_checkpoint
+from t2m_blender.engine.errors import CheckpointError, InputError
+from t2m_blender.engine.generate import MODELS
+from t2m_blender.engine.gpt import GPT, GPTConfig, TextCondition
+from t2m_blender.engine.text import TextEncoder
+from t2m_blender.engine.vqvae import VQVAE, VQVAEConfig
+
+from .config import Config, GPTTraining
+from .data.dataset import Dataset, read_dataset
+from .loop import train
+
+
+def train_gpt(
+    config: Config, data: Path, vqvae_file: Path, folder: Path, *, device: str = "cpu"
+) -> Path:
+    """Trains stage 2 on a prepared dataset and a stage 1 file; returns the finished model's file.
+
+    Raises:
+        InputError: No captioned clip in train or val.
+        CheckpointError: The stage 1 file does not fit the dataset.
+    """
+    dataset = read_dataset(data)
+    vqvae = read_vqvae(vqvae_file, dataset)
+    encoder = TextEncoder.load(MODELS / f"{config.model.text_encoder}.safetensors")
+    network_config = GPTConfig(
+        codebook_size=vqvae.config.codebook_size,
+        text_size=encoder.feature_size,
+        **config.gpt_network,
+    )
+    samples = {
+        split: CaptionedTokens(dataset, split, vqvae, encoder, network_config)
+        for split in ("train", "val")
+    }
+    torch.manual_seed(config.gpt.seed)
+    network = GPT(network_config).to(device)
+
+    def loss(generator: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        batch = samples["train"].draw(config.gpt, generator).to(device)
+        cross_entropy, accuracy = token_loss(network, batch)
+        return cross_entropy, {"accuracy": accuracy}
+
+    def validate(averaged: nn.Module) -> tuple[float, dict[str, float]]:
+        assert isinstance(averaged, GPT)
+        results = [token_loss(averaged, batch.to(device)) for batch in samples["val"].plain()]
+        cross_entropy = float(np.mean([float(value) for value, _ in results]))
+        accuracy = float(np.mean([right for _, right in results]))
+        return cross_entropy, {"loss": cross_entropy, "accuracy": accuracy}
+
+    result = folder / "model.safetensors"
+
+    def keep(averaged: nn.Module) -> None:
+        tensors = {f"gpt.{name}": t.cpu().numpy() for name, t in averaged.state_dict().items()}
+        tensors |= {f"vqvae.{name}": t.cpu().numpy() for name, t in vqvae.state_dict().items()}
+        model = config.model
+        write_checkpoint(
+            result,
+            Checkpoint(
+                vqvae=asdict(vqvae.config),
+                gpt=asdict(network_config),
+                tensors=tensors,
+                mean=dataset.mean,
+                std=dataset.std,
+                skeleton=dataset.skeleton,
+                text_encoder=model.text_encoder,
+                sampling={
+                    "guidance": model.guidance,
+                    "temperature": model.temperature,
+                    "top_p": model.top_p,
+                },
+                licence=model.licence,
+                origin=f"{dataset.name}: {dataset.licence} {dataset.credit}".strip(),
+            ),
+        )
+
+    train(network, config.gpt, folder, loss=loss, validate=validate, keep=keep)
+    return result
+
+
+def read_vqvae(path: Path, dataset: Dataset) -> VQVAE:
+    """The stage 1 network of a file, in eval mode.
+
+    Raises:
+        CheckpointError: Damaged, or made for another feature size.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        network = VQVAE(VQVAEConfig(**json.loads(metadata["config"])))
+        network.load_state_dict({n: torch.from_numpy(np.array(t)) for n, t in tensors.items()})
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is not a stage 1 file; train one first.") from error
+    if network.config.feature_size != dataset.skeleton.feature_size:
+        raise CheckpointError(
+            f"{path} reads {network.config.feature_size} features a frame, and the dataset has "
+            f"{dataset.skeleton.feature_size}; train stage 1 on this dataset."
+        )
+    return network.eval()
+
+
+@dataclass
+class TokenBatch:
+    """Tokens of B captioned clips, padded to the longest.
+
+    Attributes:
+        inputs: [B, L] tokens as the network reads them: corrupted in training, Pad after the end.
+        targets: [B, L + 1] tokens and End; -100 after it, which the loss ignores.
+        text: Of the captions.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    text: TextCondition
+
+    def to(self, device: str) -> TokenBatch:
+        text = TextCondition(
+            self.text.pooled.to(device), self.text.words.to(device), self.text.known.to(device)
+        )
+        return TokenBatch(self.inputs.to(device), self.targets.to(device), text)
+
+
+def token_loss(network: GPT, batch: TokenBatch) -> tuple[Tensor, float]:
+    """Cross-entropy over tokens up to and with End, and the share foretold rightly."""
+    logits = network(batch.inputs, batch.text)
+    loss = functional.cross_entropy(logits.flatten(0, 1).float(), batch.targets.flatten())
+    judged = batch.targets >= 0
+    right = (logits.argmax(-1) == batch.targets)[judged].float().mean()
+    return loss, float(right)
+
+
+class CaptionedTokens:
+    """The captioned clips of a split as tokens, with the text features of all their captions.
+
+    A clip is tokenised from each of its first frames (0 .. frames_per_token - 1), so that the same
+    motion is seen in several tokenisations.
+
+    Raises:
+        InputError: No clip of the split has a caption.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: str,
+        vqvae: VQVAE,
+        encoder: TextEncoder,
+        config: GPTConfig,
+    ) -> None:
+        self.config = config
+        clips = [clip for clip in dataset.split(split) if clip.captions]
+        if not clips:
+            raise InputError(f"No clip of the split '{split}' has a caption; prepare captions too.")
+        step = vqvae.config.frames_per_token
+        self.tokens: list[list[NDArray[np.int64]]] = []
+        with torch.inference_mode():
+            for clip in clips:
+                features = (dataset.features[clip.id] - dataset.mean) / dataset.std
+                shifted = (features[start:] for start in range(step))
+                whole = [f[: min(len(f) // step, config.token_limit) * step] for f in shifted]
+                self.tokens.append([vqvae.encode(torch.from_numpy(f)[None])[0].numpy() for f in whole])
+        captions = sorted({caption for clip in clips for caption in clip.captions})
+        index = {caption: row for row, caption in enumerate(captions)}
+        self.captions = [[index[caption] for caption in clip.captions] for clip in clips]
+        words = config.word_limit or encoder.token_limit
+        features_of = encoder.encode(captions, words, batch_size=32)
+        self.pooled = features_of.pooled
+        self.words = features_of.tokens[:, : config.word_limit].astype(np.float16)
+        self.known = features_of.mask[:, : config.word_limit]
+
+    def draw(self, settings: GPTTraining, generator: np.random.Generator) -> TokenBatch:
+        """A training batch: cropped one time in three, corrupted, some without text."""
+        clips = generator.integers(len(self.tokens), size=settings.batch_size)
+        rows, captions = [], []
+        for clip in clips:
+            tokens = self.tokens[clip][generator.integers(len(self.tokens[clip]))]
+            crop = generator.integers(6)  # one time in six the first, one in six the last
+            rows.append(tokens[1:] if crop == 0 else tokens[:-1] if crop == 1 else tokens)
+            captions.append(self.captions[clip][generator.integers(len(self.captions[clip]))])
+        batch = self._batch(rows, captions)
+        batch.inputs = corrupted(batch.inputs, self.config, settings.corruption, generator)
+        dropped = generator.random(len(rows)) < settings.text_dropout
+        batch.text = batch.text.without_text(torch.from_numpy(dropped))
+        return batch
+
+    def plain(self, batch_size: int = 32) -> list[TokenBatch]:
+        """Every clip once with each of its captions, unchanged."""
+        pairs = [(tokens[0], row) for tokens, c in zip(self.tokens, self.captions) for row in c]
+        return [
+            self._batch([t for t, _ in pairs[i : i + batch_size]], [c for _, c in pairs[i : i + batch_size]])
+            for i in range(0, len(pairs), batch_size)
+        ]
+
+    def _batch(self, rows: list[NDArray[np.int64]], captions: list[int]) -> TokenBatch:
+        longest = max(len(row) for row in rows)
+        inputs = np.full((len(rows), longest), self.config.pad)
+        targets = np.full((len(rows), longest + 1), -100)
+        for i, row in enumerate(rows):
+            inputs[i, : len(row)] = targets[i, : len(row)] = row
+            targets[i, len(row)] = self.config.end
+        return TokenBatch(
+            torch.from_numpy(inputs),
+            torch.from_numpy(targets),
+            TextCondition(
+                torch.from_numpy(self.pooled[captions]),
+                torch.from_numpy(self.words[captions].astype(np.float32)),
+                torch.from_numpy(self.known[captions]),
+            ),
+        )
+
+
+def corrupted(
+    tokens: Tensor, config: GPTConfig, chance: float, generator: np.random.Generator
+) -> Tensor:
+    """Tokens [B, L] with some codes replaced by random codes; Pad stays.
+
+    `chance` of replacement, or -1 for one drawn from U[0, 1] for every row.
+    """
+    shape = tuple(tokens.shape)
+    chances = generator.random((shape[0], 1)) if chance < 0 else np.full((shape[0], 1), chance)
+    replace = torch.from_numpy(generator.random(shape) < chances) & (tokens < config.codebook_size)
+    noise = torch.from_numpy(generator.integers(config.codebook_size, size=shape))
+    return torch.where(replace, noise, tokens)
