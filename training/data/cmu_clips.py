@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which clips are cut from the CMU trials, for which split, with which captions.
+
+HumanML3D's clips are cut where it cuts them. A trial with any clip in val or test gives nothing to
+training: its train clips are left out. The rest of the other trials, which HumanML3D does not
+caption, is cut into windows of at most 200 frames. Their captions come from `cmu_descriptions.json`:
+
+    {"descriptions": {"salsa dance": {"any": ["a person dances the salsa"]},
+                      "run/jog, sudden stop": {"whole": ["a person jogs and stops suddenly"]}, ...},
+     "windows": {"14_27": [{"start": 2.0, "end": 7.5, "captions": ["a person sits down"]}, ...]}}
+
+A description's sentences are those of all trials that CMU describes so: "any" for those true of any
+part of the trial, "whole" for those true of the whole; "facts": false says that measured facts would
+mislead (dancing is not walking). A window (seconds from the trial's first frame) becomes a clip of its
+own. What has no words of these has none, unless the motion itself leaves no doubt
+(`training.data.facts`); it still serves the VQ-VAE.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from t2m_blender.engine.errors import InputError
+from t2m_blender.engine.skeleton import Skeleton
+from training.data.captions import Caption, read_caption
+from training.data.cmu import Trial
+from training.data.cmu_files import Pair, Trials
+from training.data.dataset import SPLITS, Skipped
+from training.data.facts import describe, find_actions
+from training.data.floor import Array
+
+LONGEST = 200  # frames of a clip of HumanML3D
+SHORTEST = 40
+
+_OURS = Path(__file__).with_name("cmu_descriptions.json")
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A clip to be: frames [start, end) of a trial.
+
+    Attributes:
+        id: of the clip.
+        start, end: frames of the trial at the target's rate.
+        split: train, val or test.
+        captions: (sentence, origin).
+    """
+
+    id: str
+    start: int
+    end: int
+    split: str
+    captions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be cut from every trial.
+
+    Attributes:
+        captioned: trial -> HumanML3D's clips in it that are used.
+        held_out: trials with clips in val or test.
+        descriptions, windows: of cmu_descriptions.json.
+        names: trial -> CMU's description.
+        skipped: clips that will not be cut.
+    """
+
+    captioned: dict[str, list[Pair]]
+    held_out: frozenset[str]
+    descriptions: dict[str, dict[str, Any]]
+    windows: dict[str, list[dict[str, Any]]]
+    names: dict[str, str]
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def cuts(self, name: str, trial: Trial, skeleton: Skeleton) -> tuple[list[Cut], list[Skipped]]:
+        """The clips of one trial, and what is too short."""
+        cuts: list[Cut] = []
+        skipped: list[Skipped] = []
+        taken: list[tuple[int, int]] = []
+        for pair in self.captioned.get(name, []):
+            start, end = max(pair.start, trial.first), min(pair.end, len(trial.joints))
+            taken.append((start, end))
+            for cut in _pair_cuts(pair, start, end, skeleton.fps):
+                if cut.end - cut.start < SHORTEST:
+                    skipped.append(Skipped(cut.id, f"shorter than {SHORTEST} frames", True))
+                else:
+                    cuts.append(cut)
+        if name in self.held_out:
+            return cuts, skipped
+        for window in self.windows.get(name, []):
+            start = max(round(window["start"] * skeleton.fps), trial.first)
+            end = min(round(window["end"] * skeleton.fps), len(trial.joints))
+            taken.append((start, end))
+            captions = tuple((text, "hand") for text in window["captions"])
+            cuts.append(Cut(f"cmu_{name}_{start:04d}", start, end, "train", captions))
+        words = self.descriptions.get(self.names[name], {})
+        for start, end in rest(taken, trial.first, len(trial.joints)):
+            whole = (start, end) == (trial.first, len(trial.joints))
+            sentences = [(text, "cmu description") for text in words.get("any", [])]
+            sentences += [(text, "cmu description") for text in words.get("whole", []) if whole]
+            pieces = [(start, end)]
+            if words.get("facts", True):
+                if not sentences:
+                    pieces = _split(trial.joints, start, end, skeleton)
+            for a, b in pieces:
+                facts = describe(trial.joints[a:b], skeleton) if words.get("facts", True) else []
+                captions = (*sentences, *((text, "facts") for text in facts))
+                cuts.append(Cut(f"cmu_{name}_{a:04d}", a, b, "train", captions))
+        return cuts, skipped
+
+
+def plan_clips(trials: Trials, captions: Path | None = None) -> Plan:
+    """Decides splits, and which clips of HumanML3D are used.
+
+    Raises:
+        InputError: the captions file is malformed.
+    """
+    held_out = frozenset(pair.trial for pair in trials.pairs if pair.split != "train")
+    captioned: dict[str, list[Pair]] = {}
+    skipped: list[Skipped] = []
+    for pair in trials.pairs:
+        if pair.trial not in trials.table:
+            skipped.append(Skipped(pair.id, f"its trial {pair.trial} is not in trials.json", False))
+        elif pair.split not in SPLITS:
+            skipped.append(Skipped(pair.id, f"its split is '{pair.split}'", False))
+        elif pair.split == "train" and pair.trial in held_out:
+            skipped.append(Skipped(pair.id, "a train clip of a trial with val or test clips", True))
+        else:
+            captioned.setdefault(pair.trial, []).append(pair)
+    ours = _read_captions(captions or _OURS)
+    names = {name: trials.description(name) for name in trials.names}
+    return Plan(
+        captioned, held_out, ours["descriptions"], ours["windows"], names, skipped
+    )
+
+
+def rest(taken: list[tuple[int, int]], first: int, count: int) -> list[tuple[int, int]]:
+    """Windows [start, end) of at most 200 and at least 40 frames outside the taken ones."""
+    windows: list[tuple[int, int]] = []
+    at = first
+    for start, end in [*sorted(taken), (count, count)]:
+        length = start - at
+        if length >= SHORTEST:
+            parts = math.ceil(length / LONGEST)
+            edges = [at + round(length * k / parts) for k in range(parts + 1)]
+            windows += list(zip(edges[:-1], edges[1:], strict=True))
+        at = max(at, end)
+    return windows
+
+
+def _split(joints: Array, start: int, end: int, skeleton: Skeleton) -> list[tuple[int, int]]:
+    """A stretch cut where its actions begin and end; what lies between is cut as `rest` does."""
+    actions = [
+        (start + a, start + b)
+        for a, b in find_actions(joints[start:end], skeleton)
+        if describe(joints[start + a : start + b], skeleton)
+    ]
+    return sorted(actions + rest(actions, start, end))
+
+
+def _pair_cuts(pair: Pair, start: int, end: int, fps: float) -> list[Cut]:
+    """One clip with the captions about all of it, and one for each caption about a part."""
+    captions: list[Caption] = [read_caption(line) for line in pair.captions]
+    whole = tuple((c.text, "humanml3d") for c in captions if math.isinf(c.end))
+    cuts = [Cut(pair.id, start, end, pair.split, whole)]
+    for k, c in enumerate(c for c in captions if not math.isinf(c.end)):
+        from_, to = start + round(c.start * fps), min(start + round(c.end * fps), end)
+        letter = "abcdefghij"[k % 10]
+        cuts.append(Cut(f"{pair.id}{letter}", from_, to, pair.split, ((c.text, "humanml3d"),)))
+    return cuts
+
+
+def _read_captions(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        descriptions, windows = content["descriptions"], content["windows"]
+        for words in descriptions.values():
+            assert set(words) <= {"any", "whole", "facts"}
+            assert all(s.strip() for s in [*words.get("any", []), *words.get("whole", [])])
+        for rows in windows.values():
+            for row in rows:
+                assert 0 <= float(row["start"]) < float(row["end"])
+                assert all(isinstance(s, str) and s.strip() for s in row["captions"])
+    except OSError as error:
+        raise InputError(f"The captions file {path} cannot be read ({error.strerror}).") from None
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+        raise InputError(
+            f"The captions file {path} is malformed ({error!r}): it needs 'descriptions' "
+            "(text -> sentences) and 'windows' (trial -> start, end, captions)."
+        ) from None
+    return {"descriptions": descriptions, "windows": windows}

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a motion does, measured: distance, speed, turns, jumps, squats, raised hands; and saying it.
+
+`measure` gives numbers for a clip, `describe` sentences where the numbers leave no doubt, and
+`find_actions` cuts a long motion where such actions begin and end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from t2m_blender.engine.skeleton import Skeleton
+from training.data.floor import floor_height
+
+Array = NDArray[np.float64]
+
+_STANDING = 0.85  # of the height of the root with straight legs
+_SQUATTING = 0.58
+_GRAVITY = 9.81
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Measured over a clip; metres, seconds, degrees. Left turns are positive.
+
+    Attributes:
+        seconds: length.
+        distance: length of the root's path over the floor.
+        displacement: from its start to its end.
+        speed: mean while moving (faster than 0.3 m/s).
+        moving: share of the time in which the root moves.
+        turn: how far the body has turned.
+        path_turn: how far the direction of the path has turned, while moving.
+        heading: mean angle of the path from where the body faces; 90 is to its left.
+        heading_spread: mean resultant length of that angle; 1 is always the same.
+        jumps: (take-off, landing, forward, left) seconds and metres of every flight.
+        lowest, first_height, last_height: root height as a share of the standing height.
+        stillness: 95th percentile of the fastest joint's speed.
+        left_hand_up, right_hand_up: share of the time in which a hand is above the head.
+        left_hand_high, right_hand_high: share of the time in which it is above the hips by 15 cm.
+        upright: 5th percentile of the cosine between the trunk and the vertical.
+    """
+
+    seconds: float
+    distance: float
+    displacement: float
+    speed: float
+    moving: float
+    turn: float
+    path_turn: float
+    heading: float
+    heading_spread: float
+    jumps: tuple[tuple[float, float, float, float], ...]
+    lowest: float
+    first_height: float
+    last_height: float
+    stillness: float
+    left_hand_up: float
+    right_hand_up: float
+    left_hand_high: float
+    right_hand_high: float
+    upright: float
+
+
+def measure(joints: Array, skeleton: Skeleton) -> Facts:
+    """The facts of a clip [T, J, 3] in metres, y up, T >= 2."""
+    fps = skeleton.fps
+    index = {name: j for j, name in enumerate(skeleton.joint_names)}
+    root = joints[:, 0]
+    height = (root[:, 1] - floor_height(joints)) / standing_height(skeleton)
+    smooth = _smoothed(root[:, [0, 2]], 5)
+    velocity = np.diff(smooth, axis=0) * fps
+    speed = np.linalg.norm(velocity, axis=-1)
+    yaw = facing(joints, skeleton)
+    moving = speed > 0.3
+    path = np.arctan2(velocity[:, 0], velocity[:, 1])
+    relative = (path - yaw[:-1])[moving]
+    mean_heading = np.exp(1j * relative).mean() if moving.any() else 0j
+    along = np.unwrap(path[moving]) if moving.any() else np.zeros(1)
+    edge = max(1, min(5, len(along) // 4))
+    speeds = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=1) * fps
+    trunk = joints[:, index["neck"]] - root
+    head = joints[:, index["head"], 1]
+    return Facts(
+        seconds=len(joints) / fps,
+        distance=float(np.linalg.norm(np.diff(smooth, axis=0), axis=-1).sum()),
+        displacement=float(np.linalg.norm(smooth[-1] - smooth[0])),
+        speed=float(speed[moving].mean()) if moving.any() else 0.0,
+        moving=float(moving.mean()),
+        turn=float(np.degrees(yaw[-1] - yaw[0])),
+        path_turn=float(np.degrees(along[-edge:].mean() - along[:edge].mean())),
+        heading=float(np.degrees(np.angle(mean_heading))),
+        heading_spread=float(abs(mean_heading)),
+        jumps=flights(joints, skeleton),
+        lowest=float(height.min()),
+        first_height=float(height[0]),
+        last_height=float(height[-1]),
+        stillness=float(np.percentile(speeds, 95)),
+        left_hand_up=float((joints[:, index["left_wrist"], 1] > head).mean()),
+        right_hand_up=float((joints[:, index["right_wrist"], 1] > head).mean()),
+        left_hand_high=float((joints[:, index["left_wrist"], 1] > root[:, 1] + 0.15).mean()),
+        right_hand_high=float((joints[:, index["right_wrist"], 1] > root[:, 1] + 0.15).mean()),
+        upright=float(np.percentile(trunk[:, 1] / np.linalg.norm(trunk, axis=-1), 5)),
+    )
+
+
+def standing_height(skeleton: Skeleton) -> float:
+    """Height of the root over the floor with straight legs."""
+    rest = skeleton.rest_pose
+    return float(-rest[:, 1].min())
+
+
+def facing(joints: Array, skeleton: Skeleton) -> Array:
+    """Yaw [T] in radians of where the body faces: 0 is +z, growing to the left, continuous."""
+    s = skeleton
+    across = (joints[:, s.left_hip] - joints[:, s.right_hip]) + (
+        joints[:, s.left_shoulder] - joints[:, s.right_shoulder]
+    )
+    return np.unwrap(np.arctan2(-across[:, 2], across[:, 0]))
+
+
+def flights(joints: Array, skeleton: Skeleton) -> tuple[tuple[float, float, float, float], ...]:
+    """Jumps: both feet off the floor while the root falls freely.
+
+    Returns:
+        (take-off, landing) in seconds and the (forward, left) way of the root, for each jump.
+    """
+    fps = skeleton.fps
+    feet = [*skeleton.left_feet, *skeleton.right_feet]
+    ankles, toes = feet[::2], feet[1::2]
+    floor = floor_height(joints)
+    clear = (joints[:, toes, 1].min(axis=1) - floor > 0.06) & (
+        joints[:, ankles, 1].min(axis=1) - floor > 0.14
+    )
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], clear.astype(int), [0]))))
+    yaw = facing(joints, skeleton)
+    found = []
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - start < 4 or start == 0 or end == len(joints):
+            continue
+        times = np.arange(end - start) / fps
+        fall = -2.0 * np.polyfit(times, joints[start:end, 0, 1], 2)[0]
+        if not 0.6 * _GRAVITY < fall < 1.35 * _GRAVITY:
+            continue
+        way = joints[end, 0, [0, 2]] - joints[start - 1, 0, [0, 2]]
+        ahead = np.array([np.sin(yaw[start]), np.cos(yaw[start])])
+        left = np.array([ahead[1], -ahead[0]])
+        found.append((start / fps, end / fps, float(way @ ahead), float(way @ left)))
+    return tuple(found)
+
+
+def describe(joints: Array, skeleton: Skeleton) -> list[str]:
+    """Sentences that are true of a whole clip [T, J, 3], or none."""
+    f = measure(joints, skeleton)
+    if f.upright < 0.7 and f.lowest > 0.7:
+        return []
+    for rule in (_stand, _jump, _turn_in_place, _squat, _travel):
+        sentences = rule(f)
+        if sentences:
+            return sentences
+    return []
+
+
+def find_actions(joints: Array, skeleton: Skeleton) -> list[tuple[int, int]]:
+    """Frames [start, end) of actions in a long motion: walks, runs and jumps, from their beginning.
+
+    Only places where an action stands out are given; they do not overlap and have 40 to 200 frames.
+    """
+    fps = skeleton.fps
+    found: list[tuple[int, int]] = []
+    speed = np.linalg.norm(np.diff(_smoothed(joints[:, 0][:, [0, 2]], 9), axis=0), axis=-1) * fps
+    moving = np.concatenate((speed > 0.35, [False]))
+    for start, end in _runs(moving):
+        if end - start >= 40:
+            begin = max(0, start - 6)
+            parts = int(np.ceil((end - begin) / 160))
+            edges = np.linspace(begin, min(end + 4, len(joints)), parts + 1).astype(int)
+            found += list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    still = ~moving
+    for take_off, landing, _, _ in flights(joints, skeleton):
+        start, end = int(take_off * fps) - 24, int(landing * fps) + 20
+        if start >= 0 and end <= len(joints) and still[[start, end - 1]].all():
+            found.append((start, end))
+    kept: list[tuple[int, int]] = []
+    for start, end in sorted(found):
+        if 40 <= end - start <= 200 and (not kept or start >= kept[-1][1]):
+            kept.append((start, end))
+    return kept
+
+
+def _stand(f: Facts) -> list[str]:
+    low_hands = max(f.left_hand_high, f.right_hand_high) < 0.05
+    if f.stillness < 0.25 and f.displacement < 0.1 and f.lowest > 0.92 and low_hands:
+        return ["a person stands still", "someone stands in place without moving", "standing still"]
+    return []
+
+
+def _jump(f: Facts) -> list[str]:
+    if not f.jumps or f.lowest < 0.4 or f.distance > 3.5 or f.upright < 0.4:
+        return []
+    forward = float(np.mean([jump[2] for jump in f.jumps]))
+    left = float(np.mean([jump[3] for jump in f.jumps]))
+    spread = max(abs(j[2] - forward) + abs(j[3] - left) for j in f.jumps)
+    if spread > 0.4 or f.distance - abs(forward) * len(f.jumps) > 1.2:
+        return []
+    where = ""
+    if abs(forward) > 0.35 and abs(forward) > 2 * abs(left):
+        where = " forward" if forward > 0 else " backward"
+    elif abs(left) > 0.35 and abs(left) > 2 * abs(forward):
+        where = " to the left" if left > 0 else " to the right"
+    elif abs(forward) + abs(left) > 0.35:
+        return []
+    number = len(f.jumps)
+    if number == 1:
+        if where:
+            return [f"a person jumps{where}", f"someone makes one jump{where}", f"a jump{where}"]
+        return ["a person jumps up in place", "someone jumps straight up once", "a person jumps"]
+    often = {2: "twice", 3: "three times", 4: "four times"}.get(number, "several times")
+    return [f"a person jumps{where or ' up and down'} {often}", f"someone jumps{where} {often}"]
+
+
+def _turn_in_place(f: Facts) -> list[str]:
+    if f.displacement > 0.6 or f.distance > 1.6 or f.lowest < 0.75 or f.upright < 0.85:
+        return []
+    side, clock = ("left", "counterclockwise") if f.turn > 0 else ("right", "clockwise")
+    size = abs(f.turn)
+    if 60 < size < 120:
+        return [f"a person turns to the {side}", f"someone makes a quarter turn to the {side}"]
+    if 150 < size < 215:
+        return [f"a person turns around to the {side}", f"someone turns around {clock} on the spot"]
+    if 320 < size < 420:
+        return [
+            f"a person turns {clock} in a full circle on the spot",
+            f"someone turns all the way around to the {side}",
+        ]
+    return []
+
+
+def _squat(f: Facts) -> list[str]:
+    low = not f.jumps and f.lowest < _SQUATTING and f.displacement < 0.4 and f.distance < 1.5 and f.upright > 0.5
+    if low and f.first_height > _STANDING and f.last_height > _STANDING and f.seconds < 6:
+        return ["a person squats down and stands back up", "someone crouches down, then stands up"]
+    return []
+
+
+def _travel(f: Facts) -> list[str]:
+    if f.moving < 0.8 or f.lowest < 0.75 or f.upright < 0.85 or f.heading_spread < 0.9:
+        return []
+    if f.distance < 1.2 or f.jumps:
+        return []
+    direction = _direction(f.heading)
+    if direction is None:
+        return []
+    gait = _gait(f.speed)
+    if gait is None:
+        return []
+    verb, noun = gait
+    if direction != "forward":
+        if verb != "walks" or abs(f.turn) > 45:
+            return []
+        if direction == "backward":
+            return ["a person walks backward", "someone steps backwards", "walking backwards"]
+        return [
+            f"a person sidesteps to the {direction}",
+            f"someone walks sideways to the {direction}",
+        ]
+    size = abs(f.turn)
+    if abs(f.turn - f.path_turn) > 40:
+        return []
+    side, clock = ("left", "counterclockwise") if f.turn > 0 else ("right", "clockwise")
+    pace = _pace(f.speed)
+    if size < 18 and f.displacement > 0.93 * f.distance:
+        return [
+            f"a person {verb} forward{pace}",
+            f"someone {verb} straight ahead{pace}",
+            f"a person {verb}{pace} in a straight line",
+        ]
+    if 25 < size < 60:
+        return [
+            f"a person {verb} forward, veering to the {side}",
+            f"someone {verb} forward in a curve to the {side}",
+        ]
+    if 70 < size < 115:
+        return [
+            f"a person {verb} forward and turns {side}",
+            f"someone {verb} and makes a {side} turn",
+            f"a person {verb} forward, then turns 90 degrees to the {side}",
+        ]
+    if 155 < size < 215:
+        return [
+            f"a person {verb} and turns around to the {side}",
+            f"someone {verb} in a half circle {clock}",
+        ]
+    if 290 < size < 430 and f.displacement < 0.35 * f.distance:
+        return [
+            f"a person {verb} in a circle {clock}",
+            f"someone {verb} {clock} in a circle",
+            f"a person {noun} in a circle to the {side}",
+        ]
+    return []
+
+
+def _direction(heading: float) -> str | None:
+    if abs(heading) < 25:
+        return "forward"
+    if abs(heading) > 155:
+        return "backward"
+    if 65 < abs(heading) < 115:
+        return "left" if heading > 0 else "right"
+    return None
+
+
+def _gait(speed: float) -> tuple[str, str] | None:
+    if speed > 2.9:
+        return "runs", "running"
+    if speed > 2.1:
+        return "jogs", "jogging"
+    return ("walks", "walking") if speed < 1.85 else None
+
+
+def _pace(speed: float) -> str:
+    if speed < 0.75:
+        return " slowly"
+    return " quickly" if 1.6 < speed < 1.85 or speed > 4.5 else ""
+
+
+def _smoothed(values: Array, width: int) -> Array:
+    """A moving mean over time [T, C] of odd width, edges held."""
+    padded = np.pad(values, ((width // 2, width // 2), (0, 0)), mode="edge")
+    kernel = np.full(width, 1.0 / width)
+    return np.stack([np.convolve(padded[:, c], kernel, "valid") for c in range(values.shape[1])], 1)
+
+
+def _runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """[start, end) of every run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.astype(int), [0]))))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m training prepare SOURCE FOLDER -o OUTPUT`: the one door through which datasets come.
+
+What it writes is described in `training.data.dataset`. Exit status: 0 everything kept that should
+be, 3 some items were skipped for a fault of theirs (each is named), 2 unusable input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from t2m_blender.engine.errors import InputError, T2MError
+from t2m_blender.engine.skeleton import HUMANML3D, Skeleton
+from training.data.captions import is_mirrorable, mirror_caption
+from training.data.cmu import CREDIT, LICENCE
+from training.data.cmu_clips import Cut, Plan, plan_clips
+from training.data.cmu_files import DuplicateTrial, open_trials
+from training.data.dataset import Clip, Dataset, Skipped, statistics, write_dataset
+from training.data.floor import Array, standing_features
+
+Progress = Callable[[int, int], None]
+
+
+def mirrored_joints(joints: Array, skeleton: Skeleton) -> Array:
+    """The motion [..., J, 3] reflected at the plane x = 0, with left and right joints swapped."""
+    names = skeleton.joint_names
+    swapped = {"left": "right", "right": "left"}
+    index = []
+    for name in names:
+        side, _, rest = name.partition("_")
+        index.append(names.index(f"{swapped[side]}_{rest}") if side in swapped else names.index(name))
+    return joints[..., index, :] * np.array([-1.0, 1.0, 1.0])
+
+
+def prepare_cmu(
+    source: Path,
+    output: Path,
+    *,
+    captions: Path | None = None,
+    mirror: bool = True,
+    skeleton: Skeleton = HUMANML3D,
+    on_progress: Progress | None = None,
+) -> Dataset:
+    """Makes the CMU trials of a folder into a dataset and writes it.
+
+    Args:
+        source: holds trials.json, pairs.json and the trials: cmu.tar.xz or folders NN/.
+        output: the new dataset folder.
+        captions: a JSON file of captions for what HumanML3D does not caption; the one that comes
+            with this package where None (its form is told in `training.data.cmu_clips`).
+        mirror: add mirrored copies.
+        skeleton: the target.
+        on_progress: called with (trials done, trials in all).
+
+    Returns:
+        What was written.
+
+    Raises:
+        InputError: the folder is not of this form, or nothing in it can be used.
+        OutputError: output cannot be written.
+    """
+    clips: list[Clip] = []
+    features: dict[str, np.ndarray] = {}
+    skipped: list[Skipped] = []
+    with open_trials(source) as trials:
+        plan: Plan = plan_clips(trials, captions)
+        skipped += plan.skipped
+        for done, name in enumerate(trials.names):
+            if on_progress:
+                on_progress(done, len(trials.names))
+            try:
+                trial = trials.read(name, skeleton)
+            except DuplicateTrial as error:
+                skipped.append(Skipped(name, str(error), expected=True))
+                continue
+            except InputError as error:
+                skipped.append(Skipped(name, str(error), expected=False))
+                skipped += [
+                    Skipped(cut.id, f"its trial {name} cannot be read", expected=False)
+                    for cut in plan.captioned.get(name, [])
+                ]
+                continue
+            cuts, short = plan.cuts(name, trial, skeleton)
+            skipped += short
+            for cut in cuts:
+                joints = trial.joints[cut.start : cut.end]
+                try:
+                    made = _clips(cut, joints, name, skeleton, mirror)
+                except InputError as error:
+                    skipped.append(Skipped(cut.id, str(error), expected=False))
+                    continue
+                for clip, array in made:
+                    clips.append(clip)
+                    features[clip.id] = array
+    if on_progress:
+        on_progress(len(trials.names), len(trials.names))
+    mean, std = statistics((features[c.id] for c in clips if c.split == "train"), skeleton)
+    dataset = Dataset(
+        "cmu", skeleton, tuple(clips), features, mean, std, LICENCE, CREDIT, tuple(skipped)
+    )
+    write_dataset(dataset, output)
+    return dataset
+
+
+def _clips(
+    cut: Cut, joints: Array, trial: str, skeleton: Skeleton, mirror: bool
+) -> list[tuple[Clip, np.ndarray]]:
+    """The clip of one cut and its mirrored copy."""
+    array = standing_features(joints, skeleton)
+    clip = Clip(
+        id=cut.id,
+        split=cut.split,
+        captions=tuple(text for text, _ in cut.captions),
+        caption_origins=tuple(origin for _, origin in cut.captions),
+        source=trial,
+        start_frame=cut.start,
+        end_frame=cut.end,
+        frames=len(array),
+        subject="CMU " + trial.split("_")[0],
+        licence="CMU" if not any(o == "humanml3d" for _, o in cut.captions) else "CMU, MIT captions",
+        origin="mocap.cs.cmu.edu",
+        mirrored=False,
+    )
+    made = [(clip, array)]
+    if mirror:
+        texts = [(mirror_caption(t), o) for t, o in cut.captions if is_mirrorable(t)]
+        copy = replace(
+            clip,
+            id="M" + cut.id,
+            captions=tuple(t for t, _ in texts),
+            caption_origins=tuple(o for _, o in texts),
+            mirrored=True,
+        )
+        made.append((copy, standing_features(mirrored_joints(joints, skeleton), skeleton)))
+    return made
+
+
+def report(dataset: Dataset) -> str:
+    """Counts and what was skipped, for people."""
+    from training.data.dataset import counts
+
+    lines = [f"{'split':18}{'clips':>7}{'captioned':>11}{'captions':>10}{'frames':>9}{'hours':>8}"]
+    for split, row in counts(dataset.clips, dataset.skeleton.fps).items():
+        if row["clips"]:
+            lines.append(
+                f"{split:18}{row['clips']:7}{row['captioned']:11}{row['captions']:10}"
+                f"{row['frames']:9}{row['hours']:8.2f}"
+            )
+    origins = Counter(o for c in dataset.clips if not c.mirrored for o in c.caption_origins)
+    lines.append("captions by origin: " + ", ".join(f"{n} {o}" for o, n in origins.most_common()))
+    for expected in (True, False):
+        rows = [s for s in dataset.skipped if s.expected == expected]
+        reasons: dict[str, list[str]] = {}
+        for s in rows:
+            reasons.setdefault(s.reason, []).append(s.item)
+        for reason, items in reasons.items():
+            lines.append(f"{'left out' if expected else 'SKIPPED'}: {reason}: {' '.join(items)}")
+    return "\n".join(lines)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the options of `prepare`."""
+    parser.add_argument("source", choices=["cmu"], help="what kind of data the folder holds")
+    parser.add_argument("folder", type=Path, help="trials.json, pairs.json, cmu.tar.xz or NN/ folders")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the dataset folder to make")
+    parser.add_argument("--captions", type=Path, help="captions of your own (JSON; see cmu_clips.py)")
+    parser.add_argument("--no-mirror", action="store_true", help="add no mirrored copies")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs `prepare`; returns the exit status."""
+
+    def show(done: int, total: int) -> None:
+        print(f"\rtrial {done} of {total}", end="" if done < total else "\n", file=sys.stderr)
+
+    try:
+        dataset = prepare_cmu(
+            args.folder,
+            args.output,
+            captions=args.captions,
+            mirror=not args.no_mirror,
+            on_progress=None if args.quiet else show,
+        )
+    except T2MError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(report(dataset))
+    return 0 if all(s.expected for s in dataset.skipped) else 3
