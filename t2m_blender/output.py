@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A generated motion becomes a file, by its suffix, whole or not at all.
+
+`.npz` is written here and needs NumPy alone; everything else is Blender's, whose room is imported
+only when such a file is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from .engine.errors import InputError, OutputError, RuntimeMissingError
+
+if TYPE_CHECKING:
+    from .engine.generate import GeneratedMotion
+
+__all__ = ["SUFFIXES", "check_suffix", "check_target", "new_file", "write_output"]
+
+SUFFIXES = (".blend", ".fbx", ".glb", ".bvh", ".npz")
+_NOT_BUILT = (".usdc",)
+
+
+def check_suffix(suffix: str) -> str:
+    """Return a suffix in lower case, once it is sure that such files can be written here.
+
+    Raises:
+        InputError: No such format.
+        RuntimeMissingError: The format needs Blender, and `bpy` is not installed.
+    """
+    suffix = suffix.lower()
+    known = " ".join(SUFFIXES)
+    if suffix in _NOT_BUILT:
+        raise InputError(f"{suffix} is not built yet: use one of {known}.")
+    if suffix not in SUFFIXES:
+        raise InputError(f"The output suffix {suffix!r} is not known: use one of {known}.")
+    if suffix != ".npz":
+        _blender_export(suffix)
+    return suffix
+
+
+def check_target(path: Path) -> None:
+    """Make sure that a file can be written, before any work is done for it.
+
+    Raises:
+        OutputError: Its folder is missing or cannot be written, or it is no plain file.
+    """
+    try:
+        if not path.parent.is_dir():
+            raise OutputError(f"The folder {path.parent} does not exist: make it first.")
+        if path.exists() and not path.is_file():
+            raise OutputError(f"{path} is a folder or a device, not a file: choose another name.")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def write_output(generated: GeneratedMotion, path: Path, *, frames: int | None = None) -> None:
+    """Write a motion; what stood at `path` is replaced, at the very end.
+
+    Args:
+        generated: From `engine.generate`.
+        path: Its suffix is one of `SUFFIXES`.
+        frames: Exactly so many keyed frames, in formats that have the scene's rate.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    if path.suffix.lower() == ".npz":
+        _write_npz(generated, path)
+    else:
+        _blender_export(path.suffix).write_motion(generated, path, frames=frames)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write in, which takes the place of `path` if all goes well and vanishes if not.
+
+    Raises:
+        OutputError: The operating system refuses.
+    """
+    path = Path(os.path.realpath(path))
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=".t2m-", suffix=path.suffix, dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(handle)
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        if temporary is not None:
+            os.unlink(temporary)
+
+
+def _write_npz(generated: GeneratedMotion, path: Path) -> None:
+    motion = generated.motion
+    contacts = motion.contacts if motion.contacts is not None else np.zeros((motion.frames, 4))
+    with new_file(path) as file:
+        np.savez_compressed(
+            file,
+            joints=motion.joints.astype(np.float32),
+            fps=np.float64(motion.fps),
+            contacts=contacts.astype(np.float32),
+            tokens=generated.tokens,
+            prompt=np.str_(generated.prompt),
+            seed=np.int64(generated.seed),
+        )
+
+
+def _blender_export(suffix: str) -> Any:
+    """Import the room that writes Blender's formats."""
+    try:
+        return import_module(".blender.export", __package__)
+    except ImportError as error:
+        if error.name != "bpy":
+            raise
+        raise RuntimeMissingError(
+            f"A {suffix} file needs Blender's Python module, which is not installed: run "
+            "pip install '.[blender]' in the folder of t2m_blender, or choose an .npz output."
+        ) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    reason = error.strerror or str(error)
+    return OutputError(f"{path} cannot be written ({reason}): choose a folder that you may change.")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
