@@ -14,7 +14,7 @@ def run(argv: list[str]) -> int:
     """Blender's handler: the same arguments and exit status as `python -m t2m_blender`."""
     from ..cli import main
 
-    return main(argv)
+    return main(argv, in_blender=True)
 
 
 def register() -> None:

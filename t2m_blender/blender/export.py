@@ -12,7 +12,8 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from math import pi
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ def write_motion(generated: GeneratedMotion, path: Path, *, frames: int | None =
         InputError: The suffix is not one of ours.
         OutputError: The file cannot be written there.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays a link: what it points at is replaced
     save = SUFFIXES.get(path.suffix.lower())
     if save is None:
         raise InputError(
@@ -111,10 +112,10 @@ def _own_figure() -> Iterator[bpy.types.Context]:
     try:
         yield context
     finally:
-        for object in set(bpy.data.objects) - objects:
-            if object.type == "ARMATURE":
-                remove_armature(object)
-        for action in set(bpy.data.actions) - actions:
+        new = [object for object in bpy.data.objects if object not in objects]
+        for armature in [object for object in new if object.type == "ARMATURE"]:
+            remove_armature(armature)
+        for action in [action for action in bpy.data.actions if action not in actions]:
             bpy.data.actions.remove(action)
         scene.frame_start, scene.frame_end = frame_start, frame_end
         for object in selected:
@@ -124,13 +125,14 @@ def _own_figure() -> Iterator[bpy.types.Context]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps what Blender and its exporters print on stdout away from the command line's own line."""
+    """Keeps what Blender and its exporters print away from standard output."""
     sys.stdout.flush()
     kept = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     try:
-        yield
+        with redirect_stdout(StringIO()):
+            yield
     finally:
         sys.stdout.flush()
         _flush_c_stdout()
@@ -178,6 +180,7 @@ def _save_bvh(context: bpy.types.Context, armature: bpy.types.Object, path: Path
     # A BVH file is y-up, and Blender's exporter writes armature space as it is: turn the bones at
     # rest. Their keys are in their own axes, and stay right.
     armature.data.transform(Matrix.Rotation(-pi / 2, 4, "X"))
+    armature.data.update_tag()
     with _enabled("io_anim_bvh"):
         bpy.ops.export_anim.bvh(
             filepath=str(path),
@@ -199,7 +202,7 @@ def _select_figure(context: bpy.types.Context, armature: bpy.types.Object) -> No
 
 @contextmanager
 def _enabled(add_on: str) -> Iterator[None]:
-    """An add-on that comes with Blender, enabled for the moment if it is not (the BVH one in 5.0)."""
+    """One of Blender's own add-ons, enabled for the moment if it is not (the BVH one in 5.0)."""
     import addon_utils
 
     was_enabled = addon_utils.check(add_on)[1]

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The body of the add-on's own figure: a mannequin of smooth shells and dark joints, as numbers.
 
-Everything is a loft: rings along a line, each with its own width and depth. Positions are taken
-from the rig's bones at rest, so the body fits whatever lengths the skeleton has.
+Positions are taken from the rig's bones at rest: the body fits whatever lengths the skeleton has.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engine.rotations import normalise
 from ..retarget.rig import Array, Rig
+from .loft import BACK, LEFT, UP, Station, Surface, around, ball, loft, smooth
 
 SHELL, JOINT = 0, 1
 
-_LEFT, _BACK, _UP = np.eye(3)
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class BodyMesh:
     vertices: Array
     faces: list[tuple[int, ...]]
     materials: list[int]
-    weights: dict[str, tuple[Array, Array]]
+    weights: dict[str, tuple[Indices, Array]]
 
 
 @dataclass(eq=False)
@@ -42,7 +44,7 @@ class _Body:
     parts: list[Array] = field(default_factory=list)
     faces: list[tuple[int, ...]] = field(default_factory=list)
     materials: list[int] = field(default_factory=list)
-    weights: dict[str, list[tuple[Array, Array]]] = field(default_factory=dict)
+    weights: dict[str, list[tuple[Indices, Array]]] = field(default_factory=dict)
     count: int = 0
 
     def head(self, bone: str) -> Array:
@@ -53,9 +55,9 @@ class _Body:
 
     def add(
         self,
-        part: tuple[Array, list[tuple[int, ...]]],
+        part: Surface,
         weights: str | dict[str, Array],
-        material: int | list[int] = SHELL,
+        material: int = SHELL,
     ) -> None:
         vertices, faces = part
         shares = {weights: np.ones(len(vertices))} if isinstance(weights, str) else weights
@@ -65,7 +67,7 @@ class _Body:
             self.weights.setdefault(bone, []).append((numbers[used], share[used]))
         self.parts.append(vertices)
         self.faces += [tuple(v + self.count for v in face) for face in faces]
-        self.materials += [material] * len(faces) if isinstance(material, int) else material
+        self.materials += [material] * len(faces)
         self.count += len(vertices)
 
 
@@ -74,7 +76,7 @@ def mannequin(rig: Rig) -> BodyMesh:
     body = _Body(rig)
     _torso(body)
     _head(body)
-    for side, out in ((".L", _LEFT), (".R", -_LEFT)):
+    for side, out in ((".L", LEFT), (".R", -LEFT)):
         _leg(body, side, out)
         _foot(body, side, out)
         _arm(body, side, out)
@@ -90,8 +92,10 @@ def _torso(body: _Body) -> None:
     pelvis, waist, ribs = body.head("pelvis"), body.head("spine1"), body.head("spine2")
     chest, neck = body.head("spine3"), body.head("neck")
 
-    def ring(at: Array, z: float, y: float, width: float, front: float, back: float, n: float):
-        return (*(at * _UP + _UP * z + _BACK * y), width, back, front, n)
+    def ring(
+        at: Array, z: float, y: float, width: float, front: float, back: float, n: float
+    ) -> Station:
+        return (*(at * UP + UP * z + BACK * y), width, back, front, n)
 
     # Rows: height above the joint, y, half width, depth ahead and behind, squareness.
     hips = [
@@ -101,15 +105,15 @@ def _torso(body: _Body) -> None:
         ring(pelvis, 0.000, 0.005, 0.152, 0.096, 0.104, 2.4),
         ring(pelvis, 0.055, 0.005, 0.136, 0.088, 0.084, 2.4),
     ]
-    body.add(_loft(hips, _LEFT, _BACK, segments=24, caps=(0.02, 0.018)), "pelvis")
+    body.add(loft(hips, LEFT, BACK, segments=22, rings=2, caps=(0.02, 0.018)), "pelvis")
     middle = [
         ring(pelvis, 0.020, 0.005, 0.112, 0.074, 0.070, 2.3),
-        ring(waist, 0.000, 0.004, 0.110, 0.076, 0.066, 2.3),
-        ring(waist, 0.070, 0.002, 0.108, 0.078, 0.066, 2.3),
-        ring(ribs, 0.000, 0.000, 0.116, 0.082, 0.072, 2.3),
+        ring(waist, 0.000, 0.004, 0.106, 0.074, 0.065, 2.2),
+        ring(waist, 0.070, 0.002, 0.102, 0.075, 0.064, 2.2),
+        ring(ribs, 0.000, 0.000, 0.112, 0.080, 0.071, 2.2),
         ring(chest, 0.010, 0.000, 0.124, 0.086, 0.078, 2.3),
     ]
-    tube = _loft(middle, _LEFT, _BACK, segments=24, rings=5, caps=(0.01, 0.01))
+    tube = loft(middle, LEFT, BACK, segments=22, rings=2, caps=(0.01, 0.01))
     heights = [pelvis[2] + 0.03, waist[2] + 0.01, ribs[2] - 0.02, chest[2] - 0.01]
     body.add(tube, _blend(tube[0][:, 2], heights, ["pelvis", "spine1", "spine2", "spine3"]), JOINT)
     shell = [
@@ -121,22 +125,24 @@ def _torso(body: _Body) -> None:
         ring(chest, 0.180, 0.020, 0.108, 0.068, 0.068, 2.2),
         ring(neck, -0.014, 0.020, 0.066, 0.054, 0.054, 2.0),
     ]
-    body.add(_loft(shell, _LEFT, _BACK, segments=28, rings=4, caps=(0.02, 0.012)), "spine3")
+    body.add(loft(shell, LEFT, BACK, segments=26, rings=2, caps=(0.02, 0.012)), "spine3")
 
 
 def _head(body: _Body) -> None:
     neck, head = body.head("neck"), body.head("head")
-    ahead = head + [0.0, 0.018, 0.035]
+    ahead = head + np.array([0.0, 0.018, 0.035])
     column = [
-        (*(neck - _UP * 0.03), 0.047, 0.047, 0.047, 2.0),
+        (*(neck - UP * 0.03), 0.047, 0.047, 0.047, 2.0),
         (*((neck + ahead) / 2), 0.044, 0.046, 0.046, 2.0),
         (*ahead, 0.046, 0.046, 0.046, 2.0),
     ]
-    tube = _loft(column, _LEFT, _BACK, segments=18, rings=4)
+    tube = loft(column, LEFT, BACK, segments=16)
     body.add(tube, _blend(tube[0][:, 2], [neck[2], head[2]], ["neck", "head"]), JOINT)
 
-    def ring(z: float, y: float, width: float, front: float, back: float, n: float = 2.2):
-        return (*(head + [0.0, y, z]), width, back, front, n)
+    def ring(
+        z: float, y: float, width: float, front: float, back: float, n: float = 2.2
+    ) -> Station:
+        return (*(head + np.array([0.0, y, z])), width, back, front, n)
 
     skull = [
         ring(-0.034, -0.052, 0.026, 0.030, 0.026),
@@ -144,28 +150,46 @@ def _head(body: _Body) -> None:
         ring(0.024, -0.022, 0.064, 0.076, 0.070),
         ring(0.062, -0.012, 0.073, 0.088, 0.090),
         ring(0.100, -0.008, 0.078, 0.092, 0.100),
-        ring(0.138, -0.004, 0.074, 0.085, 0.095),
-        ring(0.168, 0.000, 0.056, 0.064, 0.072),
+        ring(0.136, -0.004, 0.073, 0.085, 0.095),
+        ring(0.160, 0.000, 0.058, 0.068, 0.076, 2.0),
     ]
-    segments, rings = 32, 5
-    vertices, faces = _loft(
-        skull, _LEFT, _BACK, segments=segments, rings=rings, caps=(0.008, 0.018)
+    body.add(loft(skull, LEFT, BACK, segments=24, rings=2, caps=(0.008, 0.030)), "head")
+    body.add(_visor(np.array(skull)), "head", JOINT)
+    for out in (LEFT, -LEFT):
+        ear = head + out * 0.069 + BACK * 0.012 + UP * 0.062
+        rows = [(*ear, 0.021, 0.021, 0.021, 2.0), (*(ear + out * 0.012), 0.019, 0.019, 0.019, 2.0)]
+        body.add(loft(rows, UP, BACK, segments=14, rings=1, caps=(0.002, 0.004)), "head", JOINT)
+
+
+def _visor(skull: Array) -> Surface:
+    """A dark shield over the upper face, which tells where the figure looks."""
+    rows = smooth(skull, 8)
+    across, rings = 28, 4
+    angles = np.linspace(0.0, 2.0 * np.pi, across, endpoint=False)
+    squared = np.stack(
+        [np.sign(f(angles)) * np.abs(f(angles)) ** (2.0 / 3.2) for f in (np.cos, np.sin)]
     )
-    # The face is a dark visor: rows between chin and brow, columns around the front.
-    centre = np.array([vertices[list(face)].mean(axis=0) - head for face in faces])
-    angle = np.abs(np.arctan2(centre[:, 0], -(centre[:, 1] + 0.01)))
-    visor = (angle < 0.86) & (centre[:, 2] > 0.030) & (centre[:, 2] < 0.108)
-    body.add((vertices, faces), "head", [JOINT if dark else SHELL for dark in visor])
-    nose = [
-        (*(head + [0.0, -0.1005, 0.098]), 0.006, 0.008, 0.002, 2.0),
-        (*(head + [0.0, -0.1010, 0.070]), 0.009, 0.008, 0.010, 2.0),
-        (*(head + [0.0, -0.0930, 0.040]), 0.013, 0.010, 0.022, 2.0),
+    bottom, top = skull[2, 2] + 0.012, skull[4, 2] + 0.012
+    layers = []
+    for size, lift in ((1.03, -0.004), (1.0, 0.004), (0.9, 0.0065), (0.6, 0.008)):
+        angle = squared[0] * size * 0.92 - np.pi / 2.0
+        height = (bottom + top) / 2.0 + squared[1] * size * (top - bottom) / 2.0
+        x, y, width, front = (np.interp(height, rows[:, 2], rows[:, k]) for k in (0, 1, 3, 5))
+        layers.append(
+            np.stack(
+                (x + np.cos(angle) * (width + lift), y + np.sin(angle) * (front + lift), height),
+                axis=-1,
+            )
+        )
+    middle = layers[-1].mean(axis=0) - [0.0, 0.006, 0.0]
+    vertices = np.concatenate((*layers, middle[None]))
+    faces = [
+        (ring * across + i, ring * across + j, (ring + 1) * across + j, (ring + 1) * across + i)
+        for ring in range(rings - 1)
+        for i, j in around(across)
     ]
-    body.add(_loft(nose, -_LEFT, _BACK, segments=12, rings=3, caps=(0.004, 0.006)), "head")
-    for out in (_LEFT, -_LEFT):
-        ear = head + out * 0.070 + [0.0, 0.010, 0.062]
-        rows = [(*ear, 0.022, 0.022, 0.022, 2.0), (*(ear + out * 0.012), 0.020, 0.020, 0.020, 2.0)]
-        body.add(_loft(rows, _UP, _BACK, segments=16, rings=1, caps=(0.002, 0.004)), "head", JOINT)
+    last = (rings - 1) * across
+    return vertices, [*faces, *((last + i, last + j, rings * across) for i, j in around(across))]
 
 
 def _leg(body: _Body, side: str, out: Array) -> None:
@@ -179,7 +203,7 @@ def _leg(body: _Body, side: str, out: Array) -> None:
         (0.88, 0.001, 0.000, 0.049, 0.054, 0.050),
     ]
     body.add(_limb(hip, knee, thigh, out, caps=(0.04, 0.022)), "thigh" + side)
-    body.add(_ball(knee - [0, 0.004, 0], 0.048), "shin" + side, JOINT)
+    body.add(ball(knee - BACK * 0.004, 0.048), "shin" + side, JOINT)
     shin = [
         (0.08, 0.000, 0.000, 0.045, 0.046, 0.046),
         (0.22, 0.004, 0.006, 0.052, 0.048, 0.060),
@@ -188,18 +212,18 @@ def _leg(body: _Body, side: str, out: Array) -> None:
         (0.86, 0.000, 0.002, 0.033, 0.036, 0.036),
     ]
     body.add(_limb(knee, ankle, shin, out, caps=(0.018, 0.016)), "shin" + side)
-    body.add(_ball(ankle + [0, 0.004, 0.014], 0.035), "foot" + side, JOINT)
+    body.add(ball(ankle + BACK * 0.004 + UP * 0.014, 0.035), "foot" + side, JOINT)
 
 
 def _foot(body: _Body, side: str, out: Array) -> None:
     ankle, ball = body.head("foot" + side), body.head("toe" + side)
     floor = min(ball[2], body.head("toe.L")[2]) - 0.002
     ahead = normalise((ball - ankle) * [1, 1, 0])
-    across = np.cross(_UP, ahead)
+    across = np.cross(UP, ahead)
     reach = float(np.linalg.norm((ball - ankle)[:2]))
 
-    def ring(at: float, width: float, height: float, sole: float = 0.0):
-        centre = ankle * [1, 1, 0] + ahead * at + _UP * (floor + sole + height / 2)
+    def ring(at: float, width: float, height: float, sole: float = 0.0) -> Station:
+        centre = ankle * [1, 1, 0] + ahead * at + UP * (floor + sole + height / 2)
         return (*centre, width, height / 2, height / 2, 2.7)
 
     foot = [
@@ -209,24 +233,24 @@ def _foot(body: _Body, side: str, out: Array) -> None:
         ring(0.050, 0.037, 0.073),
         ring(reach - 0.018, 0.044, 0.052),
     ]
-    body.add(_loft(foot, across, _UP, segments=18, caps=(0.012, 0.018)), "foot" + side)
+    body.add(loft(foot, across, UP, segments=14, rings=2, caps=(0.012, 0.018)), "foot" + side)
     toe = [
         ring(reach + 0.006, 0.043, 0.044),
         ring(reach + 0.030, 0.042, 0.038),
         ring(reach + 0.052, 0.034, 0.030),
     ]
-    body.add(_loft(toe, across, _UP, segments=18, caps=(0.022, 0.018)), "toe" + side)
+    body.add(loft(toe, across, UP, segments=14, rings=2, caps=(0.022, 0.018)), "toe" + side)
 
 
 def _arm(body: _Body, side: str, out: Array) -> None:
     collar, shoulder = body.head("collar" + side), body.head("upper_arm" + side)
     elbow, wrist = body.head("forearm" + side), body.head("hand" + side)
     yoke = [
-        (*(collar + _UP * 0.038 - out * 0.03), 0.040, 0.046, 0.048, 2.0),
-        (*(collar + _UP * 0.022 + out * 0.05), 0.048, 0.046, 0.050, 2.0),
-        (*(shoulder + _UP * 0.008 - out * 0.03), 0.048, 0.046, 0.048, 2.0),
+        (*(collar + UP * 0.038 - out * 0.03), 0.040, 0.046, 0.048, 2.0),
+        (*(collar + UP * 0.022 + out * 0.05), 0.048, 0.046, 0.050, 2.0),
+        (*(shoulder + UP * 0.008 - out * 0.03), 0.048, 0.046, 0.048, 2.0),
     ]
-    body.add(_loft(yoke, _BACK, _UP, segments=18, caps=(0.02, 0.02)), "collar" + side, JOINT)
+    body.add(loft(yoke, BACK, UP, segments=14, rings=2, caps=(0.02, 0.02)), "collar" + side, JOINT)
     upper = [
         (-0.02, 0.006, 0.000, 0.054, 0.056, 0.056),
         (0.10, 0.004, 0.000, 0.056, 0.056, 0.056),
@@ -234,16 +258,16 @@ def _arm(body: _Body, side: str, out: Array) -> None:
         (0.60, 0.000, 0.000, 0.042, 0.044, 0.044),
         (0.88, 0.000, 0.000, 0.036, 0.038, 0.038),
     ]
-    body.add(_limb(shoulder, elbow, upper, _UP, caps=(0.048, 0.016)), "upper_arm" + side)
-    body.add(_ball(elbow, 0.036), "forearm" + side, JOINT)
+    body.add(_limb(shoulder, elbow, upper, UP, caps=(0.048, 0.016)), "upper_arm" + side)
+    body.add(ball(elbow, 0.036), "forearm" + side, JOINT)
     lower = [
         (0.09, 0.000, 0.000, 0.035, 0.035, 0.036),
         (0.25, 0.000, 0.000, 0.039, 0.041, 0.041),
         (0.50, 0.000, 0.000, 0.035, 0.038, 0.038),
         (0.88, 0.000, 0.000, 0.024, 0.030, 0.030),
     ]
-    body.add(_limb(elbow, wrist, lower, _UP, caps=(0.014, 0.012)), "forearm" + side)
-    body.add(_ball(wrist, 0.0245), "hand" + side, JOINT)
+    body.add(_limb(elbow, wrist, lower, UP, caps=(0.014, 0.012)), "forearm" + side)
+    body.add(ball(wrist, 0.0245), "hand" + side, JOINT)
 
 
 def _hand(body: _Body, side: str, out: Array) -> None:
@@ -251,14 +275,14 @@ def _hand(body: _Body, side: str, out: Array) -> None:
     wrist = body.head(bone)
 
     def at(along: float, ahead: float, up: float = 0.0) -> Array:
-        return wrist + out * along - _BACK * ahead + _UP * up
+        return wrist + out * along - BACK * ahead + UP * up
 
     palm = [
         (*at(0.020, 0.002), 0.024, 0.013, 0.013, 2.4),
         (*at(0.050, 0.004), 0.034, 0.014, 0.014, 2.6),
         (*at(0.088, 0.002), 0.039, 0.012, 0.012, 2.8),
     ]
-    body.add(_loft(palm, _BACK, _UP, segments=18, caps=(0.010, 0.008)), bone)
+    body.add(loft(palm, BACK, UP, segments=14, rings=2, caps=(0.010, 0.008)), bone)
     fingers = (
         (0.030, 0.068, 0.006),
         (0.0105, 0.078, 0.002),
@@ -270,15 +294,15 @@ def _hand(body: _Body, side: str, out: Array) -> None:
             (*at(0.088 + length * t, ahead + spread * t, -0.016 * t * t), *[r] * 3, 2.0)
             for t, r in ((0.0, 0.0095), (0.5, 0.0092), (1.0, 0.0075))
         ]
-        body.add(_loft(rows, _BACK, _UP, segments=10, rings=2, caps=(0.004, 0.007)), bone)
-    along = normalise(out * 0.75 - _BACK * 0.62 - _UP * 0.22)
+        body.add(loft(rows, BACK, UP, segments=8, rings=1, caps=(0.004, 0.007)), bone)
+    along = normalise(out * 0.75 - BACK * 0.62 - UP * 0.22)
     rows = [
         (*(at(0.030, 0.024, -0.004) + along * 0.066 * t), *[r] * 3, 2.0)
         for t, r in ((0.0, 0.0135), (0.5, 0.0115), (1.0, 0.0085))
     ]
-    across = normalise(np.cross(along, _UP))
+    across = normalise(np.cross(along, UP))
     body.add(
-        _loft(rows, across, np.cross(across, along), segments=10, rings=2, caps=(0.008, 0.008)),
+        loft(rows, across, np.cross(across, along), segments=8, rings=1, caps=(0.008, 0.008)),
         bone,
     )
 
@@ -286,97 +310,22 @@ def _hand(body: _Body, side: str, out: Array) -> None:
 def _limb(
     start: Array,
     end: Array,
-    rows: list[tuple[float, ...]],
+    rows: Sequence[Station],
     out: Array,
     *,
     caps: tuple[float, float],
-) -> tuple[Array, list[tuple[int, ...]]]:
+) -> Surface:
     """A loft from joint to joint; `out` is the side that the row's second number leans to."""
     stations = [
-        (*(start + (end - start) * t + out * side + _BACK * behind), width, back, front, 2.1)
+        (*(start + (end - start) * t + out * side + BACK * behind), width, back, front, 2.1)
         for t, side, behind, width, front, back in rows
     ]
     along = normalise(end - start)
     across = normalise(out - along * (out @ along))
-    return _loft(stations, across, _BACK, segments=20, rings=4, caps=caps)
-
-
-def _ball(centre: Array, radius: float) -> tuple[Array, list[tuple[int, ...]]]:
-    angles = np.linspace(-1.25, 1.25, 8)
-    rows = [(*(centre + _UP * radius * np.sin(a)), *[radius * np.cos(a)] * 3, 2.0) for a in angles]
-    return _loft(rows, _LEFT, _BACK, segments=18, rings=1, caps=(radius * 0.05, radius * 0.05))
+    return loft(stations, across, BACK, segments=14, rings=2, caps=caps)
 
 
 def _blend(heights: Array, joints: list[float], bones: list[str]) -> dict[str, Array]:
     """Weights that pass from one bone to the next between the joints' heights."""
     place = np.interp(heights, joints, np.arange(len(joints)))
     return {bone: np.clip(1.0 - np.abs(place - i), 0.0, 1.0) for i, bone in enumerate(bones)}
-
-
-def _loft(
-    stations: list[tuple[float, ...]],
-    u: Array,
-    v: Array,
-    *,
-    segments: int,
-    rings: int = 4,
-    caps: tuple[float, float] = (0.0, 0.0),
-) -> tuple[Array, list[tuple[int, ...]]]:
-    """A closed surface through rings.
-
-    Args:
-        stations: Rows of centre x, y, z, half size along u, along +v, along -v, and squareness
-            (2 is an ellipse, more is boxier).
-        u, v: The directions of every ring's two axes.
-        segments: Vertices of a ring.
-        rings: Rings from one station to the next, on a smooth curve through them.
-        caps: How far the rounded ends reach beyond the first and the last ring.
-    """
-    rows = _smooth(np.array(stations, dtype=np.float64), rings)
-    first, last = normalise(rows[0, :3] - rows[1, :3]), normalise(rows[-1, :3] - rows[-2, :3])
-    bend = np.array([1.2, 0.8, 0.4])
-    rows = np.concatenate(
-        (_cap(rows[0], first * caps[0], bend), rows, _cap(rows[-1], last * caps[1], bend[::-1]))
-    )
-    angle = np.linspace(0.0, 2.0 * np.pi, segments, endpoint=False)
-    cos, sin = np.cos(angle), np.sin(angle)
-    power = 2.0 / rows[:, 6:7]
-    x = np.sign(cos) * np.abs(cos) ** power * rows[:, 3:4]
-    y = np.sign(sin) * np.abs(sin) ** power * np.where(sin > 0, rows[:, 4:5], rows[:, 5:6])
-    grid = rows[:, None, :3] + x[..., None] * u + y[..., None] * v
-    poles = np.stack((rows[0, :3] + first * caps[0] * 0.07, rows[-1, :3] + last * caps[1] * 0.07))
-    vertices = np.concatenate((grid.reshape(-1, 3), poles))
-    faces = _tube_faces(len(rows), segments)
-    if np.cross(u, v) @ (rows[-1, :3] - rows[0, :3]) < 0.0:
-        faces = [face[::-1] for face in faces]
-    return vertices, faces
-
-
-def _cap(row: Array, reach: Array, bend: Array) -> Array:
-    """Rings that round off an end, as a quarter of an ellipse."""
-    cap = np.tile(row, (len(bend), 1))
-    cap[:, :3] += np.sin(bend)[:, None] * reach
-    cap[:, 3:6] *= np.cos(bend)[:, None]
-    return cap
-
-
-def _tube_faces(rings: int, segments: int) -> list[tuple[int, ...]]:
-    faces: list[tuple[int, ...]] = []
-    for ring in range(rings - 1):
-        for i in range(segments):
-            a, b = ring * segments + i, ring * segments + (i + 1) % segments
-            faces.append((a, b, b + segments, a + segments))
-    bottom, top, last = rings * segments, rings * segments + 1, (rings - 1) * segments
-    for i in range(segments):
-        j = (i + 1) % segments
-        faces += [(bottom, j, i), (top, last + i, last + j)]
-    return faces
-
-
-def _smooth(rows: Array, steps: int) -> Array:
-    """Rows on a curve through the given ones (Catmull-Rom), `steps` to each interval."""
-    padded = np.concatenate((2 * rows[:1] - rows[1:2], rows, 2 * rows[-1:] - rows[-2:-1]))
-    u = (np.arange(steps) / steps)[:, None, None]
-    a, b, c, d = (padded[k : k + len(rows) - 1] for k in range(4))
-    curve = b + 0.5 * u * (c - a + u * (2 * a - 5 * b + 4 * c - d + u * (3 * (b - c) + d - a)))
-    return np.concatenate((np.swapaxes(curve, 0, 1).reshape(-1, rows.shape[1]), rows[-1:]))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import bpy
 
@@ -53,7 +53,7 @@ class T2M_OT_generate(bpy.types.Operator):
 
     bl_idname = "t2m.generate"
     bl_label = "Generate Action"
-    bl_options = {"UNDO"}
+    bl_options: ClassVar[set[str]] = {"UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:

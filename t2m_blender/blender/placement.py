@@ -74,7 +74,7 @@ def place_motion(
 ) -> bpy.types.Object:
     """The motion as a new Action on the chosen armature, or on a new figure.
 
-    Keys begin at the scene's first frame; the scene's last frame moves back if the motion is longer.
+    Keys begin at the scene's first frame; its last frame moves if the motion is longer.
 
     Args:
         context: With a scene and a view layer.
