@@ -50,9 +50,6 @@ class _Body:
     def head(self, bone: str) -> Array:
         return self.rig.by_name[bone].head
 
-    def tail(self, bone: str) -> Array:
-        return self.rig.by_name[bone].tail
-
     def add(
         self,
         part: Surface,
