@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import version
 from .engine.errors import InputError, OutputError, T2MError
+from .engine.files import new_file
 from .engine.text import PROMPT_LIMIT, check_prompt
-from .output import new_file, write_output
+from .output import write_output
 from .recipe import Recipe, read_seconds, read_seed
 
 if TYPE_CHECKING:

@@ -7,22 +7,20 @@ only when such a file is asked for.
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .engine.errors import InputError, OutputError, RuntimeMissingError
+from .engine.files import new_file, unwritable
 
 if TYPE_CHECKING:
     from .engine.generate import GeneratedMotion
 
-__all__ = ["SUFFIXES", "check_suffix", "check_target", "new_file", "write_output"]
+__all__ = ["SUFFIXES", "check_suffix", "check_target", "write_output"]
 
 SUFFIXES = (".blend", ".fbx", ".glb", ".bvh", ".npz")
 _NOT_BUILT = (".usdc",)
@@ -60,7 +58,7 @@ def check_target(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def write_output(generated: GeneratedMotion, path: Path, *, frames: int | None = None) -> None:
@@ -78,31 +76,6 @@ def write_output(generated: GeneratedMotion, path: Path, *, frames: int | None =
         _write_npz(generated, path)
     else:
         _blender_export(path.suffix).write_motion(generated, path, frames=frames)
-
-
-@contextmanager
-def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write in, which takes the place of `path` if all goes well and vanishes if not.
-
-    Raises:
-        OutputError: The operating system refuses.
-    """
-    path = Path(os.path.realpath(path))
-    temporary: str | None = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=".t2m-", suffix=path.suffix, dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(handle)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        if temporary is not None:
-            os.unlink(temporary)
 
 
 def _write_npz(generated: GeneratedMotion, path: Path) -> None:
@@ -131,14 +104,3 @@ def _blender_export(suffix: str) -> Any:
             f"A {suffix} file needs Blender's Python module, which is not installed: run "
             "pip install '.[blender]' in the folder of t2m_blender, or choose an .npz output."
         ) from error
-
-
-def _unwritable(path: Path, error: OSError) -> OutputError:
-    reason = error.strerror or str(error)
-    return OutputError(f"{path} cannot be written ({reason}): choose a folder that you may change.")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def shared() -> Path:
     """The data folder beside the checkout: real clips and the reference implementation's numbers.
 
-    It does not come with a clone: tests that need it skip without it, except in CI, where they fail.
+    It does not come with a clone: tests that need it skip without it, but in CI they fail.
     T2M_SHARED names another place.
     """
     folder = Path(os.environ.get("T2M_SHARED", ROOT.parent / "shared"))

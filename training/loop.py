@@ -77,7 +77,7 @@ def train(
             network.train()
             value, figures = loss(generator)
             optimiser.zero_grad(set_to_none=True)
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             run.step += 1
             _average(averaged, network, settings.average, run.step)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,9 @@ def train_gpt(
         CheckpointError: The stage 1 file does not fit the dataset.
     """
     dataset = read_dataset(data)
-    vqvae = read_vqvae(vqvae_file, dataset)
+    vqvae, mean, std = read_vqvae(vqvae_file, dataset)
+    # features are normalised as stage 1 saw them, also where the dataset has grown since
+    dataset = replace(dataset, mean=mean, std=std)
     encoder = TextEncoder.load(MODELS / f"{config.model.text_encoder}.safetensors")
     network_config = GPTConfig(
         codebook_size=vqvae.config.codebook_size,
@@ -91,16 +93,22 @@ def train_gpt(
     return result
 
 
-def read_vqvae(path: Path, dataset: Dataset) -> VQVAE:
-    """The stage 1 network of a file, in eval mode.
+def read_vqvae(
+    path: Path, dataset: Dataset
+) -> tuple[VQVAE, NDArray[np.float32], NDArray[np.float32]]:
+    """The stage 1 network of a file, in eval mode, and its statistics (mean and std, [D]).
 
     Raises:
         CheckpointError: Damaged, or made for another feature size.
     """
-    tensors, metadata = read_tensors(path)
+    stored, metadata = read_tensors(path)
+    tensors = {name: np.array(tensor) for name, tensor in stored.items()}
     try:
+        mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
         network = VQVAE(VQVAEConfig(**json.loads(metadata["config"])))
-        network.load_state_dict({n: torch.from_numpy(np.array(t)) for n, t in tensors.items()})
+        network.load_state_dict(
+            {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
+        )
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not a stage 1 file; train one first.") from error
     if network.config.feature_size != dataset.skeleton.feature_size:
@@ -108,7 +116,7 @@ def read_vqvae(path: Path, dataset: Dataset) -> VQVAE:
             f"{path} reads {network.config.feature_size} features a frame, and the dataset has "
             f"{dataset.skeleton.feature_size}; train stage 1 on this dataset."
         )
-    return network.eval()
+    return network.eval(), mean, std
 
 
 @dataclass
@@ -170,7 +178,9 @@ class CaptionedTokens:
                 features = (dataset.features[clip.id] - dataset.mean) / dataset.std
                 shifted = (features[start:] for start in range(step))
                 whole = [f[: min(len(f) // step, config.token_limit) * step] for f in shifted]
-                self.tokens.append([vqvae.encode(torch.from_numpy(f)[None])[0].numpy() for f in whole])
+                self.tokens.append(
+                    [vqvae.encode(torch.from_numpy(frames)[None])[0].numpy() for frames in whole]
+                )
         captions = sorted({caption for clip in clips for caption in clip.captions})
         index = {caption: row for row, caption in enumerate(captions)}
         self.captions = [[index[caption] for caption in clip.captions] for clip in clips]
@@ -197,11 +207,13 @@ class CaptionedTokens:
 
     def plain(self, batch_size: int = 32) -> list[TokenBatch]:
         """Every clip once with each of its captions, unchanged."""
-        pairs = [(tokens[0], row) for tokens, c in zip(self.tokens, self.captions) for row in c]
-        return [
-            self._batch([t for t, _ in pairs[i : i + batch_size]], [c for _, c in pairs[i : i + batch_size]])
-            for i in range(0, len(pairs), batch_size)
+        pairs = [
+            (tokens[0], caption)
+            for tokens, captions in zip(self.tokens, self.captions, strict=True)
+            for caption in captions
         ]
+        parts = [pairs[start : start + batch_size] for start in range(0, len(pairs), batch_size)]
+        return [self._batch([t for t, _ in part], [c for _, c in part]) for part in parts]
 
     def _batch(self, rows: list[NDArray[np.int64]], captions: list[int]) -> TokenBatch:
         longest = max(len(row) for row in rows)

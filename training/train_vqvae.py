@@ -43,11 +43,7 @@ def train_vqvae(config: Config, data: Path, folder: Path, *, device: str = "cpu"
         reconstruction, commitment, perplexity = network(batch)
         whole = functional.smooth_l1_loss(reconstruction, batch)
         posture = functional.smooth_l1_loss(reconstruction[..., positions], batch[..., positions])
-        total = (
-            whole
-            + settings.position_weight * posture
-            + settings.commitment_weight * commitment
-        )
+        total = whole + settings.position_weight * posture + settings.commitment_weight * commitment
         figures = {"whole": whole, "positions": posture, "commitment": commitment}
         return total, {
             **{key: float(value.detach()) for key, value in figures.items()},
@@ -63,6 +59,7 @@ def train_vqvae(config: Config, data: Path, folder: Path, *, device: str = "cpu"
 
     def keep(averaged: nn.Module) -> None:
         tensors = {name: tensor.cpu().numpy() for name, tensor in averaged.state_dict().items()}
+        tensors |= {"statistics.mean": dataset.mean, "statistics.std": dataset.std}
         write_tensors(result, tensors, {"config": json.dumps(asdict(network_config))})
 
     train(network, settings, folder, loss=loss, validate=validate, keep=keep)
@@ -112,11 +109,13 @@ def reconstruction_error(network: VQVAE, dataset: Dataset, split: str) -> float:
         if clip.mirrored:
             continue
         features = dataset.features[clip.id]
-        features = features[: len(features) // network.config.frames_per_token * 4]
+        step = network.config.frames_per_token
+        features = features[: len(features) // step * step]
         normal = torch.from_numpy((features - dataset.mean) / dataset.std)[None].to(device)
         decoded = network.decode(network.encode(normal))[0].cpu().numpy()
-        posture = [still(f, dataset.skeleton) for f in (features, decoded * dataset.std + dataset.mean)]
-        errors.append(np.linalg.norm(posture[0] - posture[1], axis=-1).mean(axis=-1))
+        real = still(features, dataset.skeleton)
+        rebuilt = still(decoded * dataset.std + dataset.mean, dataset.skeleton)
+        errors.append(np.linalg.norm(real - rebuilt, axis=-1).mean(axis=-1))
     if not errors:
         raise InputError(f"The dataset has no clip in its split '{split}'; prepare it again.")
     return float(np.concatenate(errors).mean())

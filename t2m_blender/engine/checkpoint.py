@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
@@ -22,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CheckpointError, OutputError
+from .errors import CheckpointError
+from .files import new_file
 from .skeleton import SKELETONS, Skeleton
 
 FORMAT = "t2m_blender 1"
@@ -97,7 +96,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             sampling=content["sampling"],
             licence=content["licence"],
             origin=content["origin"],
-            sha256=file_sha256(path),
+            sha256=file_sha256(Path(path)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
@@ -190,24 +189,13 @@ def write_tensors(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[s
         offset += array.nbytes
     text = json.dumps(header).encode("utf-8")
     text += b" " * (-len(text) % 8)
-    path = Path(path)
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            try:
-                file.write(len(text).to_bytes(8, "little") + text)
-                for array in arrays.values():
-                    file.write(array.tobytes())
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}; choose another.") from error
+    with new_file(Path(path)) as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for array in arrays.values():
+            file.write(array.tobytes())
 
 
-def narrow(matrix: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def narrow(matrix: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """A matrix [R, ...] as int8 rows and their scales [R]: value = int8 * scale."""
     rows = np.asarray(matrix, dtype=np.float32).reshape(len(matrix), -1)
     scale = np.maximum(np.abs(rows).max(axis=1), 1e-12) / 127.0

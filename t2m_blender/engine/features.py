@@ -17,6 +17,8 @@ from an IK whose facing is weak, and are kept because the published statistics h
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -129,7 +131,7 @@ def features_to_joints_by_rotations(features: Array, skeleton: Skeleton) -> Arra
     joints[:, 0] = root
     for chain in skeleton.chains:
         turn = identity
-        for parent, child in zip(chain[:-1], chain[1:], strict=True):
+        for parent, child in pairwise(chain):
             turn = turn @ matrices[:, child - 1]
             joints[:, child] = joints[:, parent] + turn @ offsets[child]
     return joints
@@ -163,17 +165,19 @@ def joints_to_uniform(joints: Array, skeleton: Skeleton) -> Array:
     parents = np.array(skeleton.parents)
     performer = np.linalg.norm(joints[0] - joints[0, parents], axis=-1)
     if performer[legs].sum() < 1e-9:
-        raise InputError("The clip's legs have no length in its first frame; check the joint order.")
+        raise InputError(
+            "The clip's legs have no length in frame 0; check the joint order."
+        )
     result = np.empty_like(joints)
     result[:, 0] = joints[:, 0] * (lengths[legs].sum() / performer[legs].sum())
     for chain in skeleton.chains:
-        for parent, child in zip(chain[:-1], chain[1:], strict=True):
+        for parent, child in pairwise(chain):
             bone = normalise(joints[:, child] - joints[:, parent])
             result[:, child] = result[:, parent] + lengths[child] * bone
     return result
 
 
-def placed_joints(joints: Array, skeleton: Skeleton) -> Array:
+def placed_joints(joints: Array, skeleton: Skeleton) -> NDArray[np.float64]:
     """The motion [T, J, 3] on the floor, its first root over the origin, facing +z at frame 0."""
     joints = _checked(joints, skeleton)
     floor = joints[..., 1].min()
@@ -182,7 +186,7 @@ def placed_joints(joints: Array, skeleton: Skeleton) -> Array:
     across = (joints[0, s.right_hip] - joints[0, s.left_hip]) + (
         joints[0, s.right_shoulder] - joints[0, s.left_shoulder]
     )
-    forward = np.cross(_UP, normalise(across))
+    forward: Array = np.cross(_UP, normalise(across))
     return quaternion_rotate(quaternion_between(forward, _FORWARD), joints - origin)
 
 
@@ -205,7 +209,9 @@ def _checked(joints: Array, skeleton: Skeleton) -> NDArray[np.float64]:
     return joints
 
 
-def _published_rotations(joints: Array, skeleton: Skeleton, *, smooth: bool) -> tuple[Array, Array]:
+def _published_rotations(
+    joints: NDArray[np.float64], skeleton: Skeleton, *, smooth: bool
+) -> tuple[Array, Array]:
     """Facing [T, 4] and local rotations [T, J, 4] of the published inverse kinematics.
 
     Its facing adds shoulders to hips with opposite signs (hip names are swapped there); the first
@@ -215,7 +221,7 @@ def _published_rotations(joints: Array, skeleton: Skeleton, *, smooth: bool) -> 
     across = (joints[:, s.left_hip] - joints[:, s.right_hip]) + (
         joints[:, s.right_shoulder] - joints[:, s.left_shoulder]
     )
-    forward = np.cross(_UP, normalise(across))
+    forward = np.asarray(np.cross(_UP, normalise(across)), dtype=np.float64)
     if smooth:
         forward = _gaussian_smoothed(forward, sigma=20.0)
     facing = quaternion_between(normalise(forward), _FORWARD)
@@ -224,7 +230,7 @@ def _published_rotations(joints: Array, skeleton: Skeleton, *, smooth: bool) -> 
     rotations[:, 0] = facing
     for chain in s.chains:
         turn = facing
-        for parent, child in zip(chain[:-1], chain[1:], strict=True):
+        for parent, child in pairwise(chain):
             bone = normalise(joints[:, child] - joints[:, parent])
             whole = quaternion_between(np.broadcast_to(s.directions[child], bone.shape), bone)
             rotations[:, child] = quaternion_multiply(quaternion_conjugate(turn), whole)
@@ -233,7 +239,7 @@ def _published_rotations(joints: Array, skeleton: Skeleton, *, smooth: bool) -> 
 
 
 def _gaussian_smoothed(values: Array, sigma: float) -> Array:
-    """Gaussian filter over time [T, C], edges held, cut at 4 sigma (as SciPy's gaussian_filter1d)."""
+    """Gaussian filter over time [T, C], edges held, cut at 4 sigma (as SciPy's)."""
     radius = int(4.0 * sigma + 0.5)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     kernel /= kernel.sum()

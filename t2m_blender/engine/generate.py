@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Prompt -> Motion: the whole story.
 
-A sentence becomes word features; a GPT that has read them writes motion tokens, one at a time, until
-it writes End; the VQ-VAE's decoder turns tokens into features; features become joint positions.
+A sentence becomes word features; a GPT that has read them writes motion tokens, one at a time,
+until it writes End; the VQ-VAE's decoder turns tokens into features, and those become joints.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class Cache:
 
 
 class GPT(nn.Module):
-    """Next-token logits; `forward` reads whole sequences, `begin` and `step` one token at a time."""
+    """Next-token logits; `forward` reads whole sequences, `begin` and `step` one at a time."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, mask: Tensor, past: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """x [B, L, C], mask [B, 1, L, past + L] -> x, and the new keys and values [B, H, L, C/H]."""
+        """x [B, L, C], mask [B, 1, L, past + L] -> x, and new keys and values [B, H, L, C/H]."""
         normed = self.attention_norm(x)
         query, key, value = (
             project(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)

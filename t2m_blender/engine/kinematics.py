@@ -2,9 +2,9 @@
 """Joint positions to rotations that never flip, and back.
 
 A rotation here is global: it turns a segment of the rest pose into the segment of the motion. The
-hips and the chest are rigid bodies with several children and take the turn that fits them all; every
-other joint swings its one bone into place from where its parent has carried it, with no twist of
-its own. Nothing depends on where the character faces.
+hips and the chest are rigid bodies with several children and take the turn that fits them all;
+every other joint swings its one bone into place from where its parent has carried it, with no twist
+of its own. Nothing depends on where the character faces.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def recover_rotations(joints: Array, rest: Array, skeleton: Skeleton) -> Array:
 
 
 def forward_kinematics(rotations: Array, root: Array, rest: Array, skeleton: Skeleton) -> Array:
-    """Positions [T, J, 3] from global rotations [T, J, 4], root path [T, 3] and rest pose [J, 3]."""
+    """Positions [T, J, 3] of global rotations [T, J, 4], root path [T, 3], rest pose [J, 3]."""
     parents = skeleton.parents
     joints = np.zeros((*rotations.shape[:2], 3), dtype=rotations.dtype)
     joints[:, 0] = root

@@ -177,6 +177,7 @@ def _filled(network: N, state: dict[str, Tensor], path: Path) -> N:
         if state[name].shape != own[name].shape
     ]
     if problems:
-        raise CheckpointError(f"{path} does not fit the network: {'; '.join(sorted(problems)[:5])}.")
+        first = "; ".join(sorted(problems)[:5])
+        raise CheckpointError(f"{path} does not fit the network: {first}.")
     network.load_state_dict(state)
     return network.eval()

@@ -8,6 +8,7 @@ the n-th token, whoever computes the logits and in whatever batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ def token_stream(seed: int, length: int) -> NDArray[np.float64]:
 
 
 def draw_tokens(
-    logits: NDArray[np.floating],
+    logits: NDArray[np.floating[Any]],
     chances: Sequence[float] | NDArray[np.float64],
     *,
     temperature: float = 1.0,

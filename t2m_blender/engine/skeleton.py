@@ -7,6 +7,8 @@ HumanML3D-22 follows Guo et al. (CVPR 2022), KIT-21 Plappert et al. (2016) as pr
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +67,7 @@ class Skeleton:
         """The parent of every joint, -1 for the root."""
         parents = [-1] * self.joint_count
         for chain in self.chains:
-            for parent, child in zip(chain[:-1], chain[1:], strict=True):
+            for parent, child in pairwise(chain):
                 parents[child] = parent
         return tuple(parents)
 
@@ -80,7 +82,7 @@ class Skeleton:
         offsets = self.t_pose * self._lengths[:, None]
         pose = np.zeros_like(offsets)
         for chain in self.chains:
-            for parent, child in zip(chain[:-1], chain[1:], strict=True):
+            for parent, child in pairwise(chain):
                 pose[child] = pose[parent] + offsets[child]
         return pose
 
@@ -93,7 +95,7 @@ class Skeleton:
             )
         return self.bone_lengths
 
-    def with_bone_lengths(self, pose: NDArray[np.floating]) -> Skeleton:
+    def with_bone_lengths(self, pose: NDArray[np.floating[Any]]) -> Skeleton:
         """This skeleton with the bone lengths of one pose [J, 3]."""
         if pose.shape != (self.joint_count, 3):
             raise InputError(
@@ -103,6 +105,10 @@ class Skeleton:
         lengths = np.linalg.norm(pose - pose[parents], axis=-1)
         lengths[0] = 0.0
         return replace(self, bone_lengths=np.asarray(lengths, dtype=np.float64))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
 def _directions(text: str) -> NDArray[np.float64]:
@@ -128,10 +134,10 @@ _HUMANML3D_T_POSE = _unit(
 
 HUMANML3D = Skeleton(
     name="humanml3d-22",
-    joint_names=tuple(
+    joint_names=_names(
         "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3"
         " left_foot right_foot neck left_collar right_collar head left_shoulder right_shoulder"
-        " left_elbow right_elbow left_wrist right_wrist".split()
+        " left_elbow right_elbow left_wrist right_wrist"
     ),
     chains=(
         (0, 2, 5, 8, 11),
@@ -161,10 +167,10 @@ HUMANML3D = Skeleton(
 
 KIT = Skeleton(
     name="kit-21",
-    joint_names=tuple(
+    joint_names=_names(
         "root spine chest neck head left_shoulder left_elbow left_wrist right_shoulder right_elbow"
         " right_wrist left_hip left_knee left_ankle left_heel left_toe right_hip right_knee"
-        " right_ankle right_heel right_toe".split()
+        " right_ankle right_heel right_toe"
     ),
     chains=(
         (0, 11, 12, 13, 14, 15),

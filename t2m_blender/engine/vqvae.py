@@ -92,7 +92,7 @@ class Encoder(nn.Module):
         x = functional.relu(self.enter(x))
         for halve, residual in zip(self.halvings, self.residuals, strict=True):
             x = residual(halve(x))
-        return self.leave(x)  # type: ignore[no-any-return]
+        return self.leave(x)
 
 
 class Decoder(nn.Module):
@@ -113,7 +113,7 @@ class Decoder(nn.Module):
         x = functional.relu(self.enter(x))
         for residual, double in zip(self.residuals, self.doublings, strict=True):
             x = double(functional.interpolate(residual(x), scale_factor=2.0, mode="nearest"))
-        return self.leave(functional.relu(self.gather(x)))  # type: ignore[no-any-return]
+        return self.leave(functional.relu(self.gather(x)))
 
 
 class ResidualBlock(nn.Module):
@@ -125,7 +125,7 @@ class ResidualBlock(nn.Module):
         self.mix = nn.Conv1d(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.mix(functional.relu(self.dilated(functional.relu(x))))  # type: ignore[no-any-return]
+        return x + self.mix(functional.relu(self.dilated(functional.relu(x))))
 
 
 def _residual_stack(config: VQVAEConfig) -> nn.Sequential:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_sizes() -> None:
     assert KIT.feature_size == 251
     columns = list(feature_columns(HUMANML3D).values())
     assert columns[-1].stop == 263
-    assert all(a.stop == b.start for a, b in zip(columns[:-1], columns[1:], strict=True))
+    assert all(a.stop == b.start for a, b in pairwise(columns))
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def original() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def captions(shared: Path) -> list[str]:
-    clips = json.loads((shared / "humanml3d" / "captions.json").read_text("utf-8"))
+    clips = json.loads((shared / "data" / "humanml3d" / "captions.json").read_text("utf-8"))
     unique = sorted({caption for clip in clips.values() for caption in clip["captions"]})
     return unique[:: len(unique) // 500][:500]
 
