@@ -179,7 +179,7 @@ def write_tensors(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[s
     """
     header: dict[str, Any] = {"__metadata__": metadata}
     offset = 0
-    arrays = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    arrays = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
     for name, array in arrays.items():
         header[name] = {
             "dtype": _NAMES[array.dtype],

@@ -165,9 +165,7 @@ def joints_to_uniform(joints: Array, skeleton: Skeleton) -> Array:
     parents = np.array(skeleton.parents)
     performer = np.linalg.norm(joints[0] - joints[0, parents], axis=-1)
     if performer[legs].sum() < 1e-9:
-        raise InputError(
-            "The clip's legs have no length in frame 0; check the joint order."
-        )
+        raise InputError("The clip's legs have no length in frame 0; check the joint order.")
     result = np.empty_like(joints)
     result[:, 0] = joints[:, 0] * (lengths[legs].sum() / performer[legs].sum())
     for chain in skeleton.chains:
@@ -179,15 +177,16 @@ def joints_to_uniform(joints: Array, skeleton: Skeleton) -> Array:
 
 def placed_joints(joints: Array, skeleton: Skeleton) -> NDArray[np.float64]:
     """The motion [T, J, 3] on the floor, its first root over the origin, facing +z at frame 0."""
-    joints = _checked(joints, skeleton)
-    floor = joints[..., 1].min()
-    origin = joints[0, 0] * np.array([1.0, 0.0, 1.0]) + floor * _UP
-    s = skeleton
-    across = (joints[0, s.right_hip] - joints[0, s.left_hip]) + (
-        joints[0, s.right_shoulder] - joints[0, s.left_shoulder]
+    s, given = skeleton, _checked(joints, skeleton)
+    origin = given[0, 0] * np.array([1.0, 0.0, 1.0]) + given[..., 1].min() * _UP
+    across = _from_to(given[0], s.left_hip, s.right_hip) + _from_to(
+        given[0], s.left_shoulder, s.right_shoulder
     )
-    forward: Array = np.cross(_UP, normalise(across))
-    return quaternion_rotate(quaternion_between(forward, _FORWARD), joints - origin)
+    forward = np.cross(_UP, normalise(across))
+    placed: NDArray[np.float64] = quaternion_rotate(
+        quaternion_between(forward, _FORWARD), given - origin
+    )
+    return placed
 
 
 def foot_contacts(joints: Array, skeleton: Skeleton) -> Array:
@@ -218,8 +217,8 @@ def _published_rotations(
     frame's facing is set to the identity. Both are part of the published features.
     """
     s = skeleton
-    across = (joints[:, s.left_hip] - joints[:, s.right_hip]) + (
-        joints[:, s.right_shoulder] - joints[:, s.left_shoulder]
+    across = _from_to(joints, s.right_hip, s.left_hip) + _from_to(
+        joints, s.left_shoulder, s.right_shoulder
     )
     forward = np.asarray(np.cross(_UP, normalise(across)), dtype=np.float64)
     if smooth:
@@ -236,6 +235,10 @@ def _published_rotations(
             rotations[:, child] = quaternion_multiply(quaternion_conjugate(turn), whole)
             turn = quaternion_multiply(turn, rotations[:, child])
     return facing, rotations
+
+
+def _from_to(joints: Array, start: int, end: int) -> Array:
+    return joints[..., end, :] - joints[..., start, :]
 
 
 def _gaussian_smoothed(values: Array, sigma: float) -> Array:
