@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sources of motion and captions, and the one door `prepare` through which they become a dataset."""
+"""Sources of motion and captions, and `prepare`, the one door to a dataset."""

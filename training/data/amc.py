@@ -59,7 +59,9 @@ def read_asf(text: str, *, name: str = "ASF file") -> Acclaim:
     names = ["root"]
     channels = [tuple(c.lower() for c in root.get("order", []))]
     tips = [np.zeros(3)]
-    frames = [_axis_frame(root.get("orientation", ["0", "0", "0"]) + root.get("axis", ["XYZ"]), name)]
+    frames = [
+        _axis_frame(root.get("orientation", ["0", "0", "0"]) + root.get("axis", ["XYZ"]), name)
+    ]
     for bone in re.split(r"\bbegin\b", "\n".join(sections["bonedata"]))[1:]:
         fields = {
             line.split()[0].lower(): line.split()[1:]
@@ -89,7 +91,9 @@ def read_asf(text: str, *, name: str = "ASF file") -> Acclaim:
         order.extend(child for child, p in parent_of.items() if p == parent)
     strangers = set(order) ^ set(names)
     if strangers:
-        raise InputError(f"{name}: bone data and hierarchy differ in: {', '.join(sorted(strangers))}.")
+        raise InputError(
+            f"{name}: bone data and hierarchy differ in: {', '.join(sorted(strangers))}."
+        )
     at = [names.index(n) for n in order]
     parents = [-1] + [order.index(parent_of[n]) for n in order[1:]]
     tip_array = np.array([tips[i] for i in at])
@@ -188,7 +192,9 @@ def _axis_frame(words: list[str], name: str) -> Array:
 
 def _first_fault(body: str, skeleton: Acclaim, name: str) -> str:
     """Says what is wrong with the first bad line of an irregular AMC body."""
-    expected = {n: len(c) for n, c in zip(skeleton.figure.names, skeleton.channels, strict=True) if c}
+    expected = {
+        n: len(c) for n, c in zip(skeleton.figure.names, skeleton.channels, strict=True) if c
+    }
     frame, seen, order = 0, set(expected), list(expected)
     for line in [*body.splitlines(), str(body.count("\n") + 1)]:
         words = line.split()

@@ -127,7 +127,9 @@ def _read_motion(tail: str, width: int, name: str) -> tuple[Array, float]:
         count, frame_time = int(words[1]), float(words[4])
         numbers = np.array(" ".join(words[5:]).split()).astype(np.float64)
     except ValueError as error:
-        raise InputError(f"{name}: the motion holds something that is no number: {error}.") from None
+        raise InputError(
+            f"{name}: the motion holds something that is no number: {error}."
+        ) from None
     if count < 1 or numbers.size == 0:
         raise InputError(f"{name} has no frames.")
     if numbers.size != count * width:

@@ -21,14 +21,17 @@ _TIMED = re.compile(
 _SIDE = re.compile(
     r"\b(?P<side>left|right)(?P<end>s|wards?|most|sides?|hand(?:ed)?|foot(?:ed)?|)\b", re.IGNORECASE
 )
-_TURN = re.compile(
-    r"\b(?P<counter>(?:counter|anti)[\s-]*)?clock[\s-]?wise\b", re.IGNORECASE
+_TURN = re.compile(r"\b(?P<counter>(?:counter|anti)[\s-]*)?clock[\s-]?wise\b", re.IGNORECASE)
+_HOURS = [
+    *("one", "two", "three", "four", "five", "six"),
+    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
+]
+_HOUR = re.compile(
+    rf"\b(?P<hour>\d{{1,2}}|{'|'.join(_HOURS)})(?P<end>\s*o'?\s?clock)\b", re.IGNORECASE
 )
-_HOURS = "one two three four five six seven eight nine ten eleven twelve".split()
-_HOUR = re.compile(rf"\b(?P<hour>\d{{1,2}}|{'|'.join(_HOURS)})(?P<end>\s*o'?\s?clock)\b", re.IGNORECASE)
 
-# Where "left" and "right" are no sides. The first group holds unless a word before says that a side is
-# meant after all ("to the right away from the wall", "their left over their right").
+# Where "left" and "right" are no sides. The first group holds unless a word before says that a side
+# is meant after all ("to the right away from the wall", "their left over their right").
 _NO_SIDE_BEFORE = "".join(
     rf"(?<!\b{word} )" for word in ("the", "their", "his", "her", "its", "to", "and", "left", "far")
 )
@@ -37,8 +40,8 @@ _NOT_A_SIDE = re.compile(
         [
             rf"\b{_NO_SIDE_BEFORE}right (?:away\b(?! from)|now\b|here\b|there\b|way\b|next to\b"
             r"|beside\b|in front of\b|in place\b|on top of\b|up to\b|up against\b)",
-            r"\b(?<!\bto )(?<!\bto the )(?<!\bto their )(?<!\bto his )(?<!\bto her )left over (?!(?:right|left|the|an?|his|her|their|its|it|them|and|to"
-            r"|then)\b)",
+            r"\b(?<!\bto )(?<!\bto the )(?<!\bto their )(?<!\bto his )(?<!\bto her )left over "
+            r"(?!(?:right|left|the|an?|his|her|their|its|it|them|and|to|then)\b)",
             # right as emphasis or correctness
             r"\bright angles?\b",
             r"\bright side up\b",
@@ -48,19 +51,22 @@ _NOT_A_SIDE = re.compile(
             r"\b(?:stand|sit|get|come|go|jump|hop|bounce|lie|fall|climb|spring)(?:s|ing|ting|ping)?"
             r" right (?:back|up|down)\b",
             # left as the past of leave
-            r"\b(?:is|are|was|were|be|been|being|get|gets|got) left (?:standing|alone|behind|with|there|"
-            r"hanging|lying|sitting|kneeling|balancing|holding|over|open|empty|unattended)\b",
-            r"\b(?:what(?:ever)?(?: is|'s| was)?|nothing(?: is)?|anything|something|all that is|time"
-            r"|space|room|no one|none|much|energy) left"
+            r"\b(?:is|are|was|were|be|been|being|get|gets|got) left (?:standing|alone|behind|with"
+            r"|there|hanging|lying|sitting|kneeling|balancing|holding|over|open|empty|unattended)\b",
+            r"\b(?:what(?:ever)?(?: is|'s| was)?|nothing(?: is)?|anything|something|all that is"
+            r"|time|space|room|no one|none|much|energy) left"
             r"(?=\s*(?:$|[.,;!]|of\b|to do\b|over\b|for\b))",
-            r"\b(?:has|have|had|having) (?:just |already |now )?left (?:the|for|behind|it|them|home)\b",
+            r"\b(?:has|have|had|having) (?:just |already |now )?left "
+            r"(?:the|for|behind|it|them|home)\b",
             r"\b(?:he|she|they|who|it|person|man|woman|figure) (?:just |then )?left "
             r"(?:the (?!left|right|side)|for\b|home\b)",
         ]
     ),
     re.IGNORECASE,
 )
-_KNOWN = re.compile(r"\b(?:upright|uprightly|alright|leftovers?|(?:be)?fright\w*|bright\w*|o'?clock)\b")
+_KNOWN = re.compile(
+    r"\b(?:upright|uprightly|alright|leftovers?|(?:be)?fright\w*|bright\w*|o'?clock)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,9 @@ def read_caption(line: str) -> Caption:
     if not text:
         raise InputError(f"The caption line '{line}' has no sentence.")
     if not 0.0 <= start < end:
-        raise InputError(f"The caption line '{line}' speaks of {start} s to {end} s: no such range.")
+        raise InputError(
+            f"The caption line '{line}' speaks of {start} s to {end} s: no such range."
+        )
     return Caption(text, start, end)
 
 

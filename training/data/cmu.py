@@ -2,15 +2,17 @@
 """CMU Graphics Lab trials, in any of their four published layouts, to the HumanML3D skeleton.
 
 Layouts: Acclaim ASF/AMC (CMU's own), and three BVH conversions: cgspeed, Daz-friendly, and the one
-with `LeftHip` and `Chest2` names. Limbs take their directions from the source's joint centres; hips,
-spine, collars, neck and head are the target's T-pose turned by the source's segment rotations,
-because their joint centres differ too much between the layouts. Every bone then has the target's
-length, and the root path is scaled by the length of the legs, which also turns it into metres.
+with `LeftHip` and `Chest2` names. Limbs take their directions from the source's joint centres; the
+hips, spine, collars, neck and head are the target's T-pose turned by the source's segment
+rotations, because their joint centres differ too much between the layouts. Every bone then has the
+target's length, and the root path is scaled by the length of the legs, which also turns it into
+metres.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +40,7 @@ LICENCE = (
 
 _X = np.array([1.0, 0.0, 0.0])
 _SETTLED = 24  # source frames in which a trial's false start is over
-_JUMP = 0.10  # metres a source frame, which no joint moves
+_JUMP = 11.0  # metres a second, with which no joint begins
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Layout:
         collar: the segment from chest to shoulder.
         sides: (left prefix, right prefix) in these names.
         leading: source frames at the start that are no motion: a T-pose put there, and what it bled
-            into. Where there are any, jumps soon after them are dropped too.
+            into. What comes before a jump in the first frames is dropped in any layout.
         pitch_deg: (pelvis, spine, chest, neck, foot) forward pitch added to the segments, because
             the rest poses of source and target differ (found by comparing standing people).
     """
@@ -164,7 +166,13 @@ def read_trial(
     return _convert(source.values, lambda rows: perform_bvh(source, rows), name, fps, skeleton)
 
 
-def _convert(values, perform, name, fps, skeleton) -> Trial:  # type: ignore[no-untyped-def]
+def _convert(
+    values: Array,
+    perform: Callable[[Array], Performance],
+    name: str,
+    fps: float,
+    skeleton: Skeleton,
+) -> Trial:
     """Resamples channel rows to the target's rate and converts them."""
     count = int(np.floor((len(values) - 1) * skeleton.fps / fps + 1e-6)) + 1
     if count < 2:
@@ -179,12 +187,10 @@ def _convert(values, perform, name, fps, skeleton) -> Trial:  # type: ignore[no-
     if share.max() > 1e-6:
         late = performance_to_joints(perform(values[above]), layout, skeleton)
         joints = lengthened((1.0 - share) * joints + share * late, skeleton)
-    leading = layout.leading
-    if leading:
-        start = performance_to_joints(perform(values[:_SETTLED]), layout, skeleton)
-        steps = np.linalg.norm(np.diff(start, axis=0), axis=-1).max(axis=-1)
-        jumps = np.flatnonzero(steps > max(_JUMP, 3.0 * float(np.median(steps))))
-        leading = max(leading, *(jumps + 1)) if jumps.size else leading
+    start = performance_to_joints(perform(values[:_SETTLED]), layout, skeleton)
+    speeds = np.linalg.norm(np.diff(start, axis=0), axis=-1).max(axis=-1) * fps
+    jumps = np.flatnonzero(speeds > max(_JUMP, 3.0 * float(np.median(speeds))))
+    leading = max(layout.leading, int(jumps[-1]) + 1 if jumps.size else 0)
     first = min(int(np.ceil(leading * skeleton.fps / fps - 1e-6)), count - 1)
     return Trial(joints, first, layout.name)
 
@@ -208,7 +214,7 @@ def layout_of(performance: Performance) -> Layout:
 def performance_to_joints(
     performance: Performance, layout: Layout, skeleton: Skeleton = HUMANML3D
 ) -> Array:
-    """Joint positions [T, 22, 3] in metres on the target skeleton, from a source figure in motion."""
+    """Positions [T, 22, 3] in metres on the target skeleton, from a source figure in motion."""
     name_index = {n: j for j, n in enumerate(skeleton.joint_names)}
     rest = skeleton.t_pose
     lengths = np.linalg.norm(skeleton.offsets, axis=-1)
@@ -251,7 +257,9 @@ def performance_to_joints(
         bones[:, name_index[f"{side}_foot"]] = quaternion_rotate(down, ball)
         bones[:, name_index[f"{side}_elbow"]] = elbow - shoulder
         bones[:, name_index[f"{side}_wrist"]] = wrist - elbow
-        turned[f"{side}_shoulder"] = _pitched(performance.rotation(named(layout.collar)), chest_pitch)
+        turned[f"{side}_shoulder"] = _pitched(
+            performance.rotation(named(layout.collar)), chest_pitch
+        )
         scales.append(np.linalg.norm((knee - hip)[0]) + np.linalg.norm((ankle - knee)[0]))
     for joint, rotation in turned.items():
         bones[:, name_index[joint]] = quaternion_rotate(rotation, rest[name_index[joint]])

@@ -3,17 +3,18 @@
 
 HumanML3D's clips are cut where it cuts them. A trial with any clip in val or test gives nothing to
 training: its train clips are left out. The rest of the other trials, which HumanML3D does not
-caption, is cut into windows of at most 200 frames. Their captions come from `cmu_descriptions.json`:
+caption, is cut into windows of at most 200 frames; their captions are in `cmu_descriptions.json`:
 
-    {"descriptions": {"salsa dance": {"any": ["a person dances the salsa"]},
+    {"descriptions": {"salsa dance": {"any": ["a person dances the salsa"], "facts": false},
                       "run/jog, sudden stop": {"whole": ["a person jogs and stops suddenly"]}, ...},
      "windows": {"14_27": [{"start": 2.0, "end": 7.5, "captions": ["a person sits down"]}, ...]}}
 
 A description's sentences are those of all trials that CMU describes so: "any" for those true of any
-part of the trial, "whole" for those true of the whole; "facts": false says that measured facts would
-mislead (dancing is not walking). A window (seconds from the trial's first frame) becomes a clip of its
-own. What has no words of these has none, unless the motion itself leaves no doubt
-(`training.data.facts`); it still serves the VQ-VAE.
+part of the trial, "whole" for those true of the whole; "facts": false says that measured facts
+would mislead (dancing is not walking). A window (seconds from the trial's first frame) becomes a
+clip of its own. What has no words of these has none, unless the motion itself leaves no doubt
+(`training.data.sentences`); it still serves the VQ-VAE. Short straight runs are repeated
+(`training.data.gait`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,16 @@ from training.data.captions import Caption, read_caption
 from training.data.cmu import Trial
 from training.data.cmu_files import Pair, Trials
 from training.data.dataset import SPLITS, Skipped
-from training.data.facts import describe, find_actions
+from training.data.facts import find_actions
 from training.data.floor import Array
+from training.data.gait import repeated_gait
+from training.data.sentences import describe
 
 LONGEST = 200  # frames of a clip of HumanML3D
 SHORTEST = 40
+
+_SHORT_GAIT = 45  # frames of a trial under which a straight walk or run is repeated ...
+_REPEATED = 100  # ... to so many
 
 _OURS = Path(__file__).with_name("cmu_descriptions.json")
 
@@ -48,6 +55,7 @@ class Cut:
         start, end: frames of the trial at the target's rate.
         split: train, val or test.
         captions: (sentence, origin).
+        repeated: the motion is a gait repeated to so many frames; 0 where it is as captured.
     """
 
     id: str
@@ -55,6 +63,21 @@ class Cut:
     end: int
     split: str
     captions: tuple[tuple[str, str], ...]
+    repeated: int = 0
+
+    def joints(self, trial: Trial, skeleton: Skeleton) -> Array:
+        """The cut's joints [T, J, 3].
+
+        Raises:
+            InputError: the gait cannot be repeated.
+        """
+        joints = trial.joints[self.start : self.end]
+        if not self.repeated:
+            return joints
+        repeated = repeated_gait(joints, skeleton, frames=self.repeated)
+        if repeated is None:
+            raise InputError(f"{self.id} holds no straight walk or run that can be repeated.")
+        return repeated
 
 
 @dataclass(frozen=True)
@@ -98,17 +121,26 @@ class Plan:
             captions = tuple((text, "hand") for text in window["captions"])
             cuts.append(Cut(f"cmu_{name}_{start:04d}", start, end, "train", captions))
         words = self.descriptions.get(self.names[name], {})
-        for start, end in rest(taken, trial.first, len(trial.joints)):
-            whole = (start, end) == (trial.first, len(trial.joints))
+        count = len(trial.joints)
+        if count - trial.first < _SHORT_GAIT and words.get("facts", True):
+            gait = repeated_gait(trial.joints[trial.first :], skeleton, frames=_REPEATED)
+            facts = (
+                tuple((t, "facts") for t in describe(gait, skeleton)) if gait is not None else ()
+            )
+            if facts:
+                cut = Cut(f"cmu_{name}_gait", trial.first, count, "train", facts, _REPEATED)
+                cuts.append(cut)
+        for start, end in rest(taken, trial.first, count):
+            whole = (start, end) == (trial.first, count)
             sentences = [(text, "cmu description") for text in words.get("any", [])]
             sentences += [(text, "cmu description") for text in words.get("whole", []) if whole]
             pieces = [(start, end)]
-            if words.get("facts", True):
-                if not sentences:
-                    pieces = _split(trial.joints, start, end, skeleton)
+            measured = words.get("facts", True)
+            if measured and not sentences:
+                pieces = _split(trial.joints, start, end, skeleton)
             for a, b in pieces:
-                facts = describe(trial.joints[a:b], skeleton) if words.get("facts", True) else []
-                captions = (*sentences, *((text, "facts") for text in facts))
+                said = describe(trial.joints[a:b], skeleton) if measured else []
+                captions = (*sentences, *((text, "facts") for text in said))
                 cuts.append(Cut(f"cmu_{name}_{a:04d}", a, b, "train", captions))
         return cuts, skipped
 
@@ -133,9 +165,7 @@ def plan_clips(trials: Trials, captions: Path | None = None) -> Plan:
             captioned.setdefault(pair.trial, []).append(pair)
     ours = _read_captions(captions or _OURS)
     names = {name: trials.description(name) for name in trials.names}
-    return Plan(
-        captioned, held_out, ours["descriptions"], ours["windows"], names, skipped
-    )
+    return Plan(captioned, held_out, ours["descriptions"], ours["windows"], names, skipped)
 
 
 def rest(taken: list[tuple[int, int]], first: int, count: int) -> list[tuple[int, int]]:
@@ -147,7 +177,7 @@ def rest(taken: list[tuple[int, int]], first: int, count: int) -> list[tuple[int
         if length >= SHORTEST:
             parts = math.ceil(length / LONGEST)
             edges = [at + round(length * k / parts) for k in range(parts + 1)]
-            windows += list(zip(edges[:-1], edges[1:], strict=True))
+            windows += list(pairwise(edges))
         at = max(at, end)
     return windows
 

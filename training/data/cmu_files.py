@@ -75,7 +75,7 @@ class Trials:
         digest = hashlib.sha256(text.encode()).hexdigest()
         twin = self._digests.setdefault(digest, name)
         if twin != name:
-            raise DuplicateTrial(f"{name} holds the same motion as {twin}.")
+            raise DuplicateTrialError(f"{name} holds the same motion as {twin}.")
         return read_trial(
             text,
             name=path.name,
@@ -85,7 +85,7 @@ class Trials:
         )
 
 
-class DuplicateTrial(InputError):
+class DuplicateTrialError(InputError):
     """Two trials of one name have the same file content."""
 
 

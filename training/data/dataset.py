@@ -7,8 +7,8 @@ One folder:
                      (a list of {item, reason, expected})
     clips.jsonl      one JSON object a clip, in the order of the arrays: see `Clip`
     features.npz     one float32 array [T, D] a clip, named by the clip's id; not normalised
-    statistics.npz   mean and std, float32 [D], over the frames of the split "train"; std is averaged
-                     within each group of columns, as HumanML3D does
+    statistics.npz   mean and std, float32 [D], over the frames of the split "train"; std is
+                     averaged within each group of columns, as HumanML3D does
 
 Nothing is pickled. T is at least 40 for clips with captions of HumanML3D.
 """
@@ -111,7 +111,7 @@ class Dataset:
 
 
 def statistics(
-    arrays: Iterable[NDArray[np.floating]], skeleton: Skeleton
+    arrays: Iterable[NDArray[Any]], skeleton: Skeleton
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mean and std [D] over all frames; std averaged within each group of columns.
 

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a motion does, measured: distance, speed, turns, jumps, squats, raised hands; and saying it.
+"""What a motion does, measured: distance, speed, turns, jumps, crouching, raised hands.
 
-`measure` gives numbers for a clip, `describe` sentences where the numbers leave no doubt, and
-`find_actions` cuts a long motion where such actions begin and end.
+`measure` gives numbers for a clip; `find_actions` cuts a long motion where actions begin and end.
 """
 
 from __future__ import annotations
@@ -13,12 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from t2m_blender.engine.skeleton import Skeleton
-from training.data.floor import floor_height
+from training.data.floor import Array, floor_height
 
-Array = NDArray[np.float64]
-
-_STANDING = 0.85  # of the height of the root with straight legs
-_SQUATTING = 0.58
 _GRAVITY = 9.81
 
 
@@ -152,18 +147,6 @@ def flights(joints: Array, skeleton: Skeleton) -> tuple[tuple[float, float, floa
     return tuple(found)
 
 
-def describe(joints: Array, skeleton: Skeleton) -> list[str]:
-    """Sentences that are true of a whole clip [T, J, 3], or none."""
-    f = measure(joints, skeleton)
-    if f.upright < 0.7 and f.lowest > 0.7:
-        return []
-    for rule in (_stand, _jump, _turn_in_place, _squat, _travel):
-        sentences = rule(f)
-        if sentences:
-            return sentences
-    return []
-
-
 def find_actions(joints: Array, skeleton: Skeleton) -> list[tuple[int, int]]:
     """Frames [start, end) of actions in a long motion: walks, runs and jumps, from their beginning.
 
@@ -189,142 +172,6 @@ def find_actions(joints: Array, skeleton: Skeleton) -> list[tuple[int, int]]:
         if 40 <= end - start <= 200 and (not kept or start >= kept[-1][1]):
             kept.append((start, end))
     return kept
-
-
-def _stand(f: Facts) -> list[str]:
-    low_hands = max(f.left_hand_high, f.right_hand_high) < 0.05
-    if f.stillness < 0.25 and f.displacement < 0.1 and f.lowest > 0.92 and low_hands:
-        return ["a person stands still", "someone stands in place without moving", "standing still"]
-    return []
-
-
-def _jump(f: Facts) -> list[str]:
-    if not f.jumps or f.lowest < 0.4 or f.distance > 3.5 or f.upright < 0.4:
-        return []
-    forward = float(np.mean([jump[2] for jump in f.jumps]))
-    left = float(np.mean([jump[3] for jump in f.jumps]))
-    spread = max(abs(j[2] - forward) + abs(j[3] - left) for j in f.jumps)
-    if spread > 0.4 or f.distance - abs(forward) * len(f.jumps) > 1.2:
-        return []
-    where = ""
-    if abs(forward) > 0.35 and abs(forward) > 2 * abs(left):
-        where = " forward" if forward > 0 else " backward"
-    elif abs(left) > 0.35 and abs(left) > 2 * abs(forward):
-        where = " to the left" if left > 0 else " to the right"
-    elif abs(forward) + abs(left) > 0.35:
-        return []
-    number = len(f.jumps)
-    if number == 1:
-        if where:
-            return [f"a person jumps{where}", f"someone makes one jump{where}", f"a jump{where}"]
-        return ["a person jumps up in place", "someone jumps straight up once", "a person jumps"]
-    often = {2: "twice", 3: "three times", 4: "four times"}.get(number, "several times")
-    return [f"a person jumps{where or ' up and down'} {often}", f"someone jumps{where} {often}"]
-
-
-def _turn_in_place(f: Facts) -> list[str]:
-    if f.displacement > 0.6 or f.distance > 1.6 or f.lowest < 0.75 or f.upright < 0.85:
-        return []
-    side, clock = ("left", "counterclockwise") if f.turn > 0 else ("right", "clockwise")
-    size = abs(f.turn)
-    if 60 < size < 120:
-        return [f"a person turns to the {side}", f"someone makes a quarter turn to the {side}"]
-    if 150 < size < 215:
-        return [f"a person turns around to the {side}", f"someone turns around {clock} on the spot"]
-    if 320 < size < 420:
-        return [
-            f"a person turns {clock} in a full circle on the spot",
-            f"someone turns all the way around to the {side}",
-        ]
-    return []
-
-
-def _squat(f: Facts) -> list[str]:
-    low = not f.jumps and f.lowest < _SQUATTING and f.displacement < 0.4 and f.distance < 1.5 and f.upright > 0.5
-    if low and f.first_height > _STANDING and f.last_height > _STANDING and f.seconds < 6:
-        return ["a person squats down and stands back up", "someone crouches down, then stands up"]
-    return []
-
-
-def _travel(f: Facts) -> list[str]:
-    if f.moving < 0.8 or f.lowest < 0.75 or f.upright < 0.85 or f.heading_spread < 0.9:
-        return []
-    if f.distance < 1.2 or f.jumps:
-        return []
-    direction = _direction(f.heading)
-    if direction is None:
-        return []
-    gait = _gait(f.speed)
-    if gait is None:
-        return []
-    verb, noun = gait
-    if direction != "forward":
-        if verb != "walks" or abs(f.turn) > 45:
-            return []
-        if direction == "backward":
-            return ["a person walks backward", "someone steps backwards", "walking backwards"]
-        return [
-            f"a person sidesteps to the {direction}",
-            f"someone walks sideways to the {direction}",
-        ]
-    size = abs(f.turn)
-    if abs(f.turn - f.path_turn) > 40:
-        return []
-    side, clock = ("left", "counterclockwise") if f.turn > 0 else ("right", "clockwise")
-    pace = _pace(f.speed)
-    if size < 18 and f.displacement > 0.93 * f.distance:
-        return [
-            f"a person {verb} forward{pace}",
-            f"someone {verb} straight ahead{pace}",
-            f"a person {verb}{pace} in a straight line",
-        ]
-    if 25 < size < 60:
-        return [
-            f"a person {verb} forward, veering to the {side}",
-            f"someone {verb} forward in a curve to the {side}",
-        ]
-    if 70 < size < 115:
-        return [
-            f"a person {verb} forward and turns {side}",
-            f"someone {verb} and makes a {side} turn",
-            f"a person {verb} forward, then turns 90 degrees to the {side}",
-        ]
-    if 155 < size < 215:
-        return [
-            f"a person {verb} and turns around to the {side}",
-            f"someone {verb} in a half circle {clock}",
-        ]
-    if 290 < size < 430 and f.displacement < 0.35 * f.distance:
-        return [
-            f"a person {verb} in a circle {clock}",
-            f"someone {verb} {clock} in a circle",
-            f"a person {noun} in a circle to the {side}",
-        ]
-    return []
-
-
-def _direction(heading: float) -> str | None:
-    if abs(heading) < 25:
-        return "forward"
-    if abs(heading) > 155:
-        return "backward"
-    if 65 < abs(heading) < 115:
-        return "left" if heading > 0 else "right"
-    return None
-
-
-def _gait(speed: float) -> tuple[str, str] | None:
-    if speed > 2.9:
-        return "runs", "running"
-    if speed > 2.1:
-        return "jogs", "jogging"
-    return ("walks", "walking") if speed < 1.85 else None
-
-
-def _pace(speed: float) -> str:
-    if speed < 0.75:
-        return " slowly"
-    return " quickly" if 1.6 < speed < 1.85 or speed > 4.5 else ""
 
 
 def _smoothed(values: Array, width: int) -> Array:

@@ -46,9 +46,8 @@ def standing_features(joints: Array, skeleton: Skeleton) -> NDArray[np.float32]:
     features[:, columns["positions"]][:, 1::3] += lift
     stored = features.astype(np.float32)
     back = features_to_joints(stored.astype(np.float64), skeleton)
-    placed = placed_joints(joints, skeleton)[:-1] + [0.0, lift, 0.0]
+    placed = placed_joints(joints, skeleton)[:-1] + np.array([0.0, lift, 0.0])
     error = float(np.linalg.norm(back - placed, axis=-1).max())
     if not error < 1e-3:
         raise InputError(f"The features give the joints back only within {1000 * error:.1f} mm.")
     return stored
-

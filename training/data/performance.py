@@ -43,7 +43,9 @@ class Figure:
             InputError: there is none.
         """
         if name not in self.names:
-            raise InputError(f"The figure has no segment '{name}'. It has: {', '.join(self.names)}.")
+            raise InputError(
+                f"The figure has no segment '{name}'. It has: {', '.join(self.names)}."
+            )
         return self.names.index(name)
 
 

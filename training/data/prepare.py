@@ -15,14 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from t2m_blender.engine.errors import InputError, T2MError
 from t2m_blender.engine.skeleton import HUMANML3D, Skeleton
 from training.data.captions import is_mirrorable, mirror_caption
 from training.data.cmu import CREDIT, LICENCE
 from training.data.cmu_clips import Cut, Plan, plan_clips
-from training.data.cmu_files import DuplicateTrial, open_trials
-from training.data.dataset import Clip, Dataset, Skipped, statistics, write_dataset
+from training.data.cmu_files import DuplicateTrialError, open_trials
+from training.data.dataset import Clip, Dataset, Skipped, counts, statistics, write_dataset
 from training.data.floor import Array, standing_features
 
 Progress = Callable[[int, int], None]
@@ -35,7 +36,9 @@ def mirrored_joints(joints: Array, skeleton: Skeleton) -> Array:
     index = []
     for name in names:
         side, _, rest = name.partition("_")
-        index.append(names.index(f"{swapped[side]}_{rest}") if side in swapped else names.index(name))
+        index.append(
+            names.index(f"{swapped[side]}_{rest}") if side in swapped else names.index(name)
+        )
     return joints[..., index, :] * np.array([-1.0, 1.0, 1.0])
 
 
@@ -67,7 +70,7 @@ def prepare_cmu(
         OutputError: output cannot be written.
     """
     clips: list[Clip] = []
-    features: dict[str, np.ndarray] = {}
+    features: dict[str, NDArray[np.float32]] = {}
     skipped: list[Skipped] = []
     with open_trials(source) as trials:
         plan: Plan = plan_clips(trials, captions)
@@ -77,7 +80,7 @@ def prepare_cmu(
                 on_progress(done, len(trials.names))
             try:
                 trial = trials.read(name, skeleton)
-            except DuplicateTrial as error:
+            except DuplicateTrialError as error:
                 skipped.append(Skipped(name, str(error), expected=True))
                 continue
             except InputError as error:
@@ -90,9 +93,8 @@ def prepare_cmu(
             cuts, short = plan.cuts(name, trial, skeleton)
             skipped += short
             for cut in cuts:
-                joints = trial.joints[cut.start : cut.end]
                 try:
-                    made = _clips(cut, joints, name, skeleton, mirror)
+                    made = _clips(cut, cut.joints(trial, skeleton), name, skeleton, mirror)
                 except InputError as error:
                     skipped.append(Skipped(cut.id, str(error), expected=False))
                     continue
@@ -111,7 +113,7 @@ def prepare_cmu(
 
 def _clips(
     cut: Cut, joints: Array, trial: str, skeleton: Skeleton, mirror: bool
-) -> list[tuple[Clip, np.ndarray]]:
+) -> list[tuple[Clip, NDArray[np.float32]]]:
     """The clip of one cut and its mirrored copy."""
     array = standing_features(joints, skeleton)
     clip = Clip(
@@ -124,8 +126,10 @@ def _clips(
         end_frame=cut.end,
         frames=len(array),
         subject="CMU " + trial.split("_")[0],
-        licence="CMU" if not any(o == "humanml3d" for _, o in cut.captions) else "CMU, MIT captions",
-        origin="mocap.cs.cmu.edu",
+        licence="CMU"
+        if not any(o == "humanml3d" for _, o in cut.captions)
+        else "CMU, MIT captions",
+        origin="mocap.cs.cmu.edu" + (", gait repeated" if cut.repeated else ""),
         mirrored=False,
     )
     made = [(clip, array)]
@@ -144,8 +148,6 @@ def _clips(
 
 def report(dataset: Dataset) -> str:
     """Counts and what was skipped, for people."""
-    from training.data.dataset import counts
-
     lines = [f"{'split':18}{'clips':>7}{'captioned':>11}{'captions':>10}{'frames':>9}{'hours':>8}"]
     for split, row in counts(dataset.clips, dataset.skeleton.fps).items():
         if row["clips"]:
@@ -168,9 +170,15 @@ def report(dataset: Dataset) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `prepare`."""
     parser.add_argument("source", choices=["cmu"], help="what kind of data the folder holds")
-    parser.add_argument("folder", type=Path, help="trials.json, pairs.json, cmu.tar.xz or NN/ folders")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the dataset folder to make")
-    parser.add_argument("--captions", type=Path, help="captions of your own (JSON; see cmu_clips.py)")
+    parser.add_argument(
+        "folder", type=Path, help="trials.json, pairs.json, cmu.tar.xz or NN/ folders"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="the dataset folder to make"
+    )
+    parser.add_argument(
+        "--captions", type=Path, help="captions of your own (JSON; see cmu_clips.py)"
+    )
     parser.add_argument("--no-mirror", action="store_true", help="add no mirrored copies")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 

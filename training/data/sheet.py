@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Contact sheets: clips as stick figures over time beside their captions, to be looked at.
 
-Every clip is one row: snapshots from the front left at the same scale, the floor as a line; then the
+Every clip is one row: snapshots from the front at the same scale, the floor as a line; then the
 root's path from above with arrows for where the body faces. Left limbs are blue, right ones orange.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,9 +55,7 @@ def draw_sheet(
         left=0.01, right=0.99, top=0.985, bottom=0.01, wspace=0.03, hspace=0.42,
     )  # fmt: skip
     for k, clip in enumerate(clips):
-        joints = features_to_joints(
-            dataset.features[clip.id].astype(np.float64), dataset.skeleton
-        )
+        joints = features_to_joints(dataset.features[clip.id].astype(np.float64), dataset.skeleton)
         row, column = k % rows, k // rows
         front = figure.add_subplot(grid[row, 2 * column])
         above = figure.add_subplot(grid[row, 2 * column + 1])
@@ -68,8 +67,9 @@ def draw_sheet(
     figure.savefig(path, dpi=dpi)
 
 
-def _draw_snapshots(axes, joints: Array, skeleton: Skeleton, count: int) -> None:  # type: ignore[no-untyped-def]
+def _draw_snapshots(axes: Any, joints: Array, skeleton: Skeleton, count: int) -> None:
     times = np.linspace(0, len(joints) - 1, count).astype(int)
+    head = skeleton.joint_names.index("head")
     for place, t in enumerate(times):
         pose = joints[t] - joints[t, 0] * [1.0, 0.0, 1.0]
         across = np.cos(_CAMERA_YAW) * pose[:, 0] + np.sin(_CAMERA_YAW) * pose[:, 2]
@@ -80,7 +80,7 @@ def _draw_snapshots(axes, joints: Array, skeleton: Skeleton, count: int) -> None
             name = skeleton.joint_names[joint]
             colour = {"left": _LEFT, "right": _RIGHT}.get(name.split("_")[0], _MIDDLE)
             axes.plot(x[[parent, joint]], y[[parent, joint]], color=colour, lw=1.3)
-        axes.plot(x[-7 if skeleton.joint_count == 22 else 0], y[-7], "o", color=_MIDDLE, ms=3)
+        axes.plot(x[head], y[head], "o", color=_MIDDLE, ms=3)
         axes.text(place * _GAP, -0.22, f"{t / skeleton.fps:.1f} s", fontsize=6, ha="center")
     axes.axhline(0.0, color="#999999", lw=0.6)
     axes.set_xlim(-0.8, (count - 1) * _GAP + 0.8)
@@ -89,7 +89,7 @@ def _draw_snapshots(axes, joints: Array, skeleton: Skeleton, count: int) -> None
     axes.axis("off")
 
 
-def _draw_path(axes, joints: Array, skeleton: Skeleton) -> None:  # type: ignore[no-untyped-def]
+def _draw_path(axes: Any, joints: Array, skeleton: Skeleton) -> None:
     """From above, +z up the page and +x (the left of someone who faces +z) to the left."""
     root = joints[:, 0]
     axes.plot(-root[:, 0], root[:, 2], color="#777777", lw=0.8)
