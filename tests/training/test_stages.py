@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Both stages on a small set cut from a real clip: they learn, resume exactly, and make a model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as functional
+
+from t2m_blender.engine import HUMANML3D
+from t2m_blender.engine.errors import CheckpointError, InputError
+from t2m_blender.engine.features import motion_to_features
+from t2m_blender.engine.generate import generate, load_model
+from t2m_blender.engine.gpt import GPT, GPTConfig, TextCondition
+from training.__main__ import main
+from training.config import Config, GPTTraining, ModelSettings, VQVAETraining, read_config
+from training.data.dataset import Clip, Dataset, statistics, write_dataset
+from training.train_gpt import TokenBatch, corrupted, token_loss, train_gpt
+from training.train_vqvae import train_vqvae
+
+CONFIG = Config(
+    vqvae_network={"width": 16, "code_size": 16, "codebook_size": 32},
+    vqvae=VQVAETraining(
+        batch_size=16, window=32, steps=60, learning_rate=3e-3, warm_up=5, validate_every=30
+    ),
+    gpt_network={"width": 32, "blocks": 1, "heads": 2, "word_limit": 6},
+    gpt=GPTTraining(
+        batch_size=8,
+        steps=60,
+        learning_rate=3e-3,
+        warm_up=5,
+        average=0.9,
+        corruption=-1.0,
+        validate_every=30,
+    ),
+    model=ModelSettings(guidance=2.0),
+)
+CAPTIONS = {"a": "a person walks forward", "b": "someone waves the left hand", "c": "a man sits down"}
+
+
+@pytest.fixture(scope="module")
+def data(parity: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with np.load(parity / "humanml3d_012314.npz") as file:
+        joints = file["joints"]
+    features, clips = {}, []
+    for i, (name, split) in enumerate((("a", "train"), ("b", "train"), ("c", "val"))):
+        cut = joints[i * 50 : i * 50 + 61]
+        features[name] = motion_to_features(cut, HUMANML3D).astype(np.float32)
+        clips.append(
+            Clip(
+                id=name,
+                split=split,
+                captions=(CAPTIONS[name],),
+                caption_origins=("humanml3d",),
+                source="012314",
+                start_frame=i * 50,
+                end_frame=i * 50 + 61,
+                frames=60,
+                subject="012314",
+                licence="MIT",
+                origin="HumanML3D",
+                mirrored=False,
+            )
+        )
+    mean, std = statistics([features["a"], features["b"]], HUMANML3D)
+    folder = tmp_path_factory.mktemp("data") / "set"
+    write_dataset(Dataset("tiny", HUMANML3D, tuple(clips), features, mean, std), folder)
+    return folder
+
+
+def log(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_both_stages_learn_and_make_a_model(data: Path, tmp_path: Path) -> None:
+    first = train_vqvae(CONFIG, data, tmp_path / "vqvae")
+    rows = log(tmp_path / "vqvae")
+    losses = [row["loss"] for row in rows if "loss" in row]
+    assert losses[-1] < 0.8 * losses[0]
+    assert all(np.isfinite(list(row.values())).all() for row in rows)
+
+    file = train_gpt(CONFIG, data, first, tmp_path / "gpt")
+    losses = [row["loss"] for row in log(tmp_path / "gpt") if "loss" in row]
+    assert losses[-1] < 0.95 * losses[0]
+
+    model = load_model(file)
+    made = generate("a person walks forward", model=model, seed=3, seconds=2.35)
+    assert made.motion.frames == 47
+    assert made.guidance == 2.0
+    assert made.model_sha256 == model.checkpoint.sha256 != ""
+    assert np.isfinite(made.motion.joints).all()
+
+
+@pytest.mark.parametrize("stage", ["vqvae", "gpt"])
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
+    data: Path, tmp_path: Path, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted between two saves: the steps since the last save are taken again."""
+
+    def run(folder: Path) -> bytes:
+        if stage == "vqvae":
+            return train_vqvae(CONFIG, data, folder).read_bytes()
+        return train_gpt(CONFIG, data, tmp_path / "first" / "vqvae.safetensors", folder).read_bytes()
+
+    train_vqvae(CONFIG, data, tmp_path / "first")
+    whole = run(tmp_path / "whole")
+
+    import training.loop
+
+    monkeypatch.setattr(training.loop, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(training.loop, "_REPORT_EVERY", 20)
+    steps = 0
+    backward = torch.Tensor.backward
+
+    def interrupted_backward(*arguments: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 47:
+            raise KeyboardInterrupt
+        backward(*arguments)
+
+    monkeypatch.setattr(torch.Tensor, "backward", interrupted_backward)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped")
+    assert log(tmp_path / "stopped")[-1]["step"] == 40
+    assert run(tmp_path / "stopped") == whole
+    assert steps == 47 + 20
+
+
+def test_a_run_of_other_settings_is_not_mixed_in(data: Path, tmp_path: Path) -> None:
+    train_vqvae(replace(CONFIG, vqvae=replace(CONFIG.vqvae, steps=2)), data, tmp_path / "run")
+    with pytest.raises(CheckpointError, match="other settings"):
+        train_vqvae(CONFIG, data, tmp_path / "run")
+
+
+@torch.no_grad()
+def test_token_loss_by_hand() -> None:
+    """Targets are the tokens and End; what follows End does not count."""
+    config = GPTConfig(
+        codebook_size=4, token_limit=3, width=8, blocks=1, heads=1, text_size=4, dropout=0.0
+    )
+    torch.manual_seed(0)
+    network = GPT(config).eval()
+    text = TextCondition(
+        torch.randn(2, 4), torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.bool)
+    )
+    inputs = torch.tensor([[2, 0, 3], [1, config.pad, config.pad]])
+    targets = torch.tensor([[2, 0, 3, config.end], [1, config.end, -100, -100]])
+    loss, accuracy = token_loss(network, TokenBatch(inputs, targets, text))
+    logits = functional.log_softmax(network(inputs, text), dim=-1)
+    picked = [(0, 0, 2), (0, 1, 0), (0, 2, 3), (0, 3, 4), (1, 0, 1), (1, 1, 4)]
+    by_hand = -sum(float(logits[index]) for index in picked) / len(picked)
+    assert abs(float(loss) - by_hand) < 1e-6
+    right = sum(int(logits[r, c].argmax()) == token for r, c, token in picked) / len(picked)
+    assert abs(accuracy - right) < 1e-6
+
+
+def test_corruption() -> None:
+    config = GPTConfig(codebook_size=512)
+    tokens = torch.full((200, 50), 7)
+    tokens[:, 40:] = config.pad
+    generator = np.random.default_rng(0)
+    assert torch.equal(corrupted(tokens, config, 0.0, generator), tokens)
+    random = corrupted(tokens, config, 1.0, generator)
+    assert (random[:, :40] != 7).float().mean() > 0.99
+    assert random[:, :40].max() < 512
+    assert torch.equal(random[:, 40:], tokens[:, 40:])
+    half = (corrupted(tokens, config, 0.5, generator)[:, :40] != 7).float().mean(dim=1)
+    each = (corrupted(tokens, config, -1.0, generator)[:, :40] != 7).float().mean(dim=1)
+    assert abs(float(half.mean()) - 0.5) < 0.03
+    assert float(half.std()) < 0.1 < 0.2 < float(each.std())
+
+
+def test_bad_input_is_refused_before_training(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "run")
+    assert main(["train-vqvae", str(tmp_path / "nothing"), "-o", out]) == 2
+    assert main(["train-vqvae", str(data), "-o", out, "--config", "missing"]) == 2
+    assert main(["train-gpt", str(data), "-o", out, "--vqvae", str(tmp_path / "no.safetensors")]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 3
+    assert all(line.startswith("error: ") for line in errors)
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[vqvae.training]\nbatchsize = 3\n")
+    with pytest.raises(InputError, match="batchsize"):
+        read_config(str(bad))
+    long = replace(CONFIG, vqvae=replace(CONFIG.vqvae, window=500))
+    with pytest.raises(InputError, match="500 frames"):
+        train_vqvae(long, data, tmp_path / "run")
+
+
+def test_embedded_config_is_valid() -> None:
+    assert read_config("embedded").vqvae_network["codebook_size"] == 512
