@@ -153,6 +153,27 @@ def test_facts_become_sentences(trials: dict[str, Trial]) -> None:
     assert any("backward" in s for s in said["06_06"])
 
 
+@pytest.mark.parametrize(
+    ("raised", "sentence"),
+    [
+        ((), "a person stands still"),
+        (("left",), "a person raises the left hand above the head"),
+        (("right",), "a person raises the right hand above the head"),
+        (("left", "right"), "a person raises both hands above the head"),
+    ],
+)
+def test_the_raised_hand_is_named(raised: tuple[str, ...], sentence: str) -> None:
+    pose = HUMANML3D.rest_pose
+    for side in ("left", "right"):
+        shoulder, elbow, wrist = (
+            NAMES.index(f"{side}_{n}") for n in ("shoulder", "elbow", "wrist")
+        )
+        up = np.array([0.0, 1.0 if side in raised else -1.0, 0.0])
+        pose[elbow] = pose[shoulder] + 0.26 * up
+        pose[wrist] = pose[elbow] + 0.27 * up
+    assert sentence in describe(np.repeat(pose[None], 60, axis=0), HUMANML3D)
+
+
 def test_a_short_run_goes_on(trials: dict[str, Trial]) -> None:
     run = _clip(trials["09_01"])
     longer = repeated_gait(run, HUMANML3D, frames=100)

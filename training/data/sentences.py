@@ -18,7 +18,7 @@ def describe(joints: Array, skeleton: Skeleton) -> list[str]:
     f = measure(joints, skeleton)
     if f.upright < 0.7 and f.lowest > 0.7:
         return []
-    for rule in (_stand, _jump, _turn_in_place, _squat, _travel):
+    for rule in (_stand, _raise, _jump, _turn_in_place, _squat, _travel):
         sentences = rule(f)
         if sentences:
             return sentences
@@ -29,6 +29,21 @@ def _stand(f: Facts) -> list[str]:
     low_hands = max(f.left_hand_high, f.right_hand_high) < 0.05
     if f.stillness < 0.25 and f.displacement < 0.1 and f.lowest > 0.92 and low_hands:
         return ["a person stands still", "someone stands in place without moving", "standing still"]
+    return []
+
+
+def _raise(f: Facts) -> list[str]:
+    if f.displacement > 0.4 or f.distance > 1.0 or f.lowest < _STANDING or f.upright < 0.85:
+        return []
+    up = {"left": f.left_hand_up, "right": f.right_hand_up}
+    if min(up.values()) > 0.3:
+        return ["a person raises both hands above the head", "someone holds both arms up"]
+    for side, other in (("left", "right"), ("right", "left")):
+        if up[side] > 0.3 and up[other] < 0.02:
+            return [
+                f"a person raises the {side} hand above the head",
+                f"someone stands with the {side} arm up",
+            ]
     return []
 
 
