@@ -53,21 +53,17 @@ def rig_to_armature(rig: Rig, context: bpy.types.Context) -> bpy.types.Object:
     data = bpy.data.armatures.new(rig.name)
     armature = bpy.data.objects.new(rig.name, data)
     context.collection.objects.link(armature)
-    for selected in context.selected_objects:
+    for selected in list(context.view_layer.objects.selected):
         selected.select_set(False)
     context.view_layer.objects.active = armature
     armature.select_set(True)
-    bpy.ops.object.mode_set(mode="EDIT")
-    try:
-        for bone in rig.bones:
-            made = data.edit_bones.new(bone.name)
-            made.head, made.tail = bone.head.tolist(), bone.tail.tolist()
-            made.align_roll(bone.matrix[:3, 2].tolist())
-            if bone.parent is not None:
-                made.parent = data.edit_bones[bone.parent]
-                made.use_connect = bool(np.allclose(bone.head, made.parent.tail, atol=1e-6))
-    finally:
-        bpy.ops.object.mode_set(mode="OBJECT")
+    # Named, because a context without a window has no active object.
+    with context.temp_override(active_object=armature, object=armature):
+        bpy.ops.object.mode_set(mode="EDIT")
+        try:
+            _make_bones(data, rig)
+        finally:
+            bpy.ops.object.mode_set(mode="OBJECT")
     armature.matrix_world = rig.matrix_world.T.tolist()
     data.display_type = "STICK"
     armature.show_in_front = True
@@ -88,6 +84,16 @@ def remove_armature(armature: bpy.types.Object) -> None:
     bpy.data.objects.remove(armature)
     if not data.users:
         bpy.data.armatures.remove(data)
+
+
+def _make_bones(data: bpy.types.Armature, rig: Rig) -> None:
+    for bone in rig.bones:
+        made = data.edit_bones.new(bone.name)
+        made.head, made.tail = bone.head.tolist(), bone.tail.tolist()
+        made.align_roll(bone.matrix[:3, 2].tolist())
+        if bone.parent is not None:
+            made.parent = data.edit_bones[bone.parent]
+            made.use_connect = bool(np.allclose(bone.head, made.parent.tail, atol=1e-6))
 
 
 def _parents_first(bones: bpy.types.ArmatureBones) -> list[bpy.types.Bone]:

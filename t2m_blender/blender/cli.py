@@ -14,6 +14,12 @@ def run(argv: list[str]) -> int:
     """Blender's handler: the same arguments and exit status as `python -m t2m_blender`."""
     from ..cli import main
 
+    context = bpy.context
+    if context.window is None and context.window_manager.windows:
+        # With FILE.blend before --command the window is there, but not in the context, and some
+        # exporters do not work without.
+        with context.temp_override(window=context.window_manager.windows[0]):
+            return main(argv, in_blender=True)
     return main(argv, in_blender=True)
 
 

@@ -52,12 +52,20 @@ def write_motion(generated: GeneratedMotion, path: Path, *, frames: int | None =
     with _temporary_beside(path) as temporary, _quiet(), _own_figure() as context:
         armature = place_motion(context, generated, frames=frames)
         try:
-            save(context, armature, temporary)
+            with _only_figure(context, armature):
+                save(context, armature, temporary)
         except (RuntimeError, OSError) as error:
-            reason = str(error).strip().splitlines()[-1]
             raise OutputError(
-                f"Blender could not write {path}: {reason} Check the folder and the free space."
+                f"Blender could not write {path}: {_reason(error)}. Check the folder and the free "
+                "space."
             ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The line that matters of an operator's error, which may hold a whole traceback."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith("Location:")]
+    return telling[-1].rstrip(".") if telling else type(error).__name__
 
 
 def is_module() -> bool:
@@ -101,7 +109,7 @@ def _own_figure() -> Iterator[bpy.types.Context]:
         return
     context = bpy.context
     scene, view_layer = context.scene, context.view_layer
-    active, selected = view_layer.objects.active, list(context.selected_objects)
+    active, selected = view_layer.objects.active, list(view_layer.objects.selected)
     objects, actions = set(bpy.data.objects), set(bpy.data.actions)
     frame_start, frame_end = scene.frame_start, scene.frame_end
     if context.mode != "OBJECT":
@@ -152,7 +160,7 @@ def _save_blend(context: bpy.types.Context, armature: bpy.types.Object, path: Pa
 
 
 def _save_fbx(context: bpy.types.Context, armature: bpy.types.Object, path: Path) -> None:
-    _select_figure(context, armature)
+    _last_as_long_as_motion(context.scene, armature)
     bpy.ops.export_scene.fbx(
         filepath=str(path),
         use_selection=True,
@@ -165,7 +173,7 @@ def _save_fbx(context: bpy.types.Context, armature: bpy.types.Object, path: Path
 
 
 def _save_glb(context: bpy.types.Context, armature: bpy.types.Object, path: Path) -> None:
-    _select_figure(context, armature)
+    _last_as_long_as_motion(context.scene, armature)
     bpy.ops.export_scene.gltf(
         filepath=str(path),
         export_format="GLB",
@@ -176,7 +184,7 @@ def _save_glb(context: bpy.types.Context, armature: bpy.types.Object, path: Path
 
 
 def _save_bvh(context: bpy.types.Context, armature: bpy.types.Object, path: Path) -> None:
-    _select_figure(context, armature)
+    _last_as_long_as_motion(context.scene, armature)
     # A BVH file is y-up, and Blender's exporter writes armature space as it is: turn the bones at
     # rest. Their keys are in their own axes, and stay right.
     armature.data.transform(Matrix.Rotation(-pi / 2, 4, "X"))
@@ -191,13 +199,24 @@ def _save_bvh(context: bpy.types.Context, armature: bpy.types.Object, path: Path
         )
 
 
-def _select_figure(context: bpy.types.Context, armature: bpy.types.Object) -> None:
-    """Selects the figure, and lets the scene last as long as its motion."""
-    first, last = armature.animation_data.action.frame_range
-    context.scene.frame_start, context.scene.frame_end = round(first), round(last)
-    for object in (armature, *armature.children):
+@contextmanager
+def _only_figure(context: bpy.types.Context, armature: bpy.types.Object) -> Iterator[None]:
+    """Selects the figure alone.
+
+    A context without a window has no `selected_objects`, which exporters read: they are given it.
+    """
+    figure = [armature, *armature.children]
+    for object in figure:
         object.select_set(True)
     context.view_layer.objects.active = armature
+    with context.temp_override(selected_objects=figure, active_object=armature, object=armature):
+        yield
+
+
+def _last_as_long_as_motion(scene: bpy.types.Scene, armature: bpy.types.Object) -> None:
+    """Exporters write the scene's frames: let those be the motion's."""
+    first, last = armature.animation_data.action.frame_range
+    scene.frame_start, scene.frame_end = round(first), round(last)
 
 
 @contextmanager

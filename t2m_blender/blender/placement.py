@@ -38,7 +38,7 @@ def selected_armatures(context: bpy.types.Context) -> list[bpy.types.Object]:
         armature = _armature_of(active)
         if armature is not None:
             return [armature]
-    found = [_armature_of(object) for object in context.selected_objects]
+    found = [_armature_of(object) for object in context.view_layer.objects.selected]
     return list(dict.fromkeys(armature for armature in found if armature is not None))
 
 
