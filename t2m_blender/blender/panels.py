@@ -32,7 +32,11 @@ class T2M_PT_main(bpy.types.Panel):
         if settings.length == "SECONDS":
             fields.prop(settings, "seconds")
         fields.prop(settings, "seed")
-        layout.label(text=_target_text(context), icon="OUTLINER_OB_ARMATURE")
+        target = fields.split(factor=0.4)
+        name = target.row()
+        name.alignment = "RIGHT"
+        name.label(text="Target")
+        target.label(text=_target_text(context), icon="OUTLINER_OB_ARMATURE")
         if not _state["torch"]:
             warning = layout.column()
             warning.label(text="PyTorch is missing", icon="ERROR")
@@ -46,7 +50,7 @@ def _target_text(context: bpy.types.Context) -> str:
     """Which armature will move."""
     armatures = selected_armatures(context)
     if not armatures:
-        return "A new figure"
+        return "New figure"
     return armatures[0].name if len(armatures) == 1 else "Several armatures"
 
 
