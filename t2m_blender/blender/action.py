@@ -49,31 +49,44 @@ def write_action(
     Raises:
         InputError: If the armature's Action cannot be replaced now.
     """
-    if not armature.is_editable:
-        raise InputError(
-            f'The armature "{armature.name}" is linked from another file. Make it local or make a '
-            "library override first."
-        )
-    data = armature.animation_data or armature.animation_data_create()
-    if data.use_tweak_mode:
-        raise InputError(
-            f'An NLA strip of "{armature.name}" is being edited. Leave tweak mode first (Tab in '
-            "the NLA editor)."
-        )
+    check_writable(armature)
     action = bpy.data.actions.new(_shortened(name))
-    action.use_fake_user = True
-    for key, value in recipe.items():
-        action[RECIPE_PREFIX + key] = _property_value(value)
-    curves, groups, slot = _new_channels(action, armature)
-    frames = np.arange(frame_start, frame_start + track.frames, dtype=np.float32)
-    for bone, path, index, values in _channels(armature, track):
-        _write_curve(curves, groups, bone, path, index, frames, values)
-    if data.action is not None:
+    try:
+        action.use_fake_user = True
+        for key, value in recipe.items():
+            action[RECIPE_PREFIX + key] = _property_value(value)
+        curves, groups, slot = _new_channels(action, armature)
+        frames = np.arange(frame_start, frame_start + track.frames, dtype=np.float32)
+        for bone, path, index, values in _channels(armature, track):
+            _write_curve(curves, groups, bone, path, index, frames, values)
+    except Exception:
+        bpy.data.actions.remove(action)
+        raise
+    data = armature.animation_data or armature.animation_data_create()
+    if data.action is not None and data.action.is_editable:
         data.action.use_fake_user = True
     data.action = action
     if slot is not None:
         data.action_slot = slot
     return action
+
+
+def check_writable(armature: bpy.types.Object) -> None:
+    """Makes sure that the armature can be given another Action now.
+
+    Raises:
+        InputError: It is linked, or one of its NLA strips is being edited.
+    """
+    if not armature.is_editable:
+        raise InputError(
+            f'The armature "{armature.name}" is linked from another file. Make it local or make a '
+            "library override first."
+        )
+    if armature.animation_data and armature.animation_data.use_tweak_mode:
+        raise InputError(
+            f'An NLA strip of "{armature.name}" is being edited. Leave tweak mode first (Tab in '
+            "the NLA editor)."
+        )
 
 
 def action_curves(

@@ -42,6 +42,8 @@ def make_default_armature(context: bpy.types.Context) -> bpy.types.Object:
     body = _body_object(mannequin(rig), armature)
     for collection in armature.users_collection:
         collection.objects.link(body)
+    if _local_view(context):
+        body.local_view_set(context.space_data, True)
     return armature
 
 
@@ -52,7 +54,9 @@ def rig_to_armature(rig: Rig, context: bpy.types.Context) -> bpy.types.Object:
     """
     data = bpy.data.armatures.new(rig.name)
     armature = bpy.data.objects.new(rig.name, data)
-    context.collection.objects.link(armature)
+    _visible_collection(context).objects.link(armature)
+    if _local_view(context):
+        armature.local_view_set(context.space_data, True)
     for selected in list(context.view_layer.objects.selected):
         selected.select_set(False)
     context.view_layer.objects.active = armature
@@ -84,6 +88,19 @@ def remove_armature(armature: bpy.types.Object) -> None:
     bpy.data.objects.remove(armature)
     if not data.users:
         bpy.data.armatures.remove(data)
+
+
+def _local_view(context: bpy.types.Context) -> bool:
+    """Whether the viewport at hand shows chosen objects only, which a new one must join."""
+    return bool(getattr(context.space_data, "local_view", None))
+
+
+def _visible_collection(context: bpy.types.Context) -> bpy.types.Collection:
+    """The active collection, or the scene's own where nothing new would be seen in that."""
+    layer = context.view_layer.active_layer_collection
+    if layer.is_visible and not layer.exclude and layer.collection.is_editable:
+        return layer.collection
+    return context.scene.collection
 
 
 def _make_bones(data: bpy.types.Armature, rig: Rig) -> None:

@@ -6,6 +6,8 @@ Everything that can fail is done before the scene is changed. Main thread only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import bpy
@@ -14,9 +16,9 @@ from .. import version
 from ..engine.errors import InputError
 from ..retarget.bone_map import map_bones
 from ..retarget.default_rig import default_rig
-from ..retarget.rig import PoseTrack, Rig
+from ..retarget.rig import Rig
 from ..retarget.solve import motion_to_pose
-from .action import write_action
+from .action import check_writable, write_action
 from .armature import armature_to_rig, make_default_armature, remove_armature
 
 if TYPE_CHECKING:
@@ -56,13 +58,14 @@ def check_target(context: bpy.types.Context) -> tuple[bpy.types.Object | None, R
         armature = armatures[0]
         rig = armature_to_rig(armature)
         map_bones(rig)
+        check_writable(armature)
         if armature.mode == "EDIT":
             raise InputError(f'Leave Edit Mode of "{armature.name}" first (Tab).')
         return armature, rig
     if context.mode != "OBJECT":
         raise InputError("Switch to Object Mode first: a new figure cannot be made in this mode.")
-    if context.collection is None or not context.collection.is_editable:
-        raise InputError("The active collection cannot be changed; pick one of this file.")
+    if not context.scene.is_editable:
+        raise InputError("This scene is linked from another file; open a scene of this file.")
     return None, default_rig()
 
 
@@ -89,16 +92,18 @@ def place_motion(
     track = motion_to_pose(
         generated.motion, rig, map_bones(rig), rate=scene_rate(scene), frames=frames
     )
-    recipe = recipe_of(generated)
-    made = None
-    try:
+    with _undone_on_error(context):
         if armature is None:
-            armature = made = make_default_armature(context)
-        _write(armature, track, generated.prompt, scene, recipe)
-    except Exception:
-        if made is not None:
-            remove_armature(made)
-        raise
+            armature = make_default_armature(context)
+        write_action(
+            armature,
+            track,
+            name=generated.prompt,
+            frame_start=scene.frame_start,
+            recipe=recipe_of(generated),
+        )
+    scene.frame_end = max(scene.frame_end, scene.frame_start + track.frames - 1)
+    scene.frame_set(scene.frame_current)
     return armature
 
 
@@ -121,16 +126,21 @@ def recipe_of(generated: GeneratedMotion) -> dict[str, Any]:
     }
 
 
-def _write(
-    armature: bpy.types.Object,
-    track: PoseTrack,
-    prompt: str,
-    scene: bpy.types.Scene,
-    recipe: dict[str, Any],
-) -> None:
-    write_action(armature, track, name=prompt, frame_start=scene.frame_start, recipe=recipe)
-    scene.frame_end = max(scene.frame_end, scene.frame_start + track.frames - 1)
-    scene.frame_set(scene.frame_current)
+@contextmanager
+def _undone_on_error(context: bpy.types.Context) -> Iterator[None]:
+    """Takes new armatures out again and selects what was selected, if anything goes wrong."""
+    layer_objects, before = context.view_layer.objects, set(bpy.data.objects)
+    active, selected = layer_objects.active, list(layer_objects.selected)
+    try:
+        yield
+    except Exception:
+        new = [object for object in bpy.data.objects if object not in before]
+        for armature in [object for object in new if object.type == "ARMATURE"]:
+            remove_armature(armature)
+        for object in selected:
+            object.select_set(True)
+        layer_objects.active = active
+        raise
 
 
 def _armature_of(object: bpy.types.Object) -> bpy.types.Object | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# ruff: noqa: E402 (bpy may be absent: the skip comes first)
+
 """Files that hold the motion: written whole or not at all, and opened again."""
 
 from __future__ import annotations

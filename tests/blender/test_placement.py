@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# ruff: noqa: E402 (bpy may be absent: the skip comes first)
+
 """A motion into a scene: where it goes, what it changes, and what it leaves alone."""
 
 from __future__ import annotations
@@ -238,11 +238,39 @@ def test_what_cannot_be_done_changes_nothing(scene, generated, prepare, message)
     assert scene.frame_end == end
 
 
-def test_a_failure_while_writing_leaves_no_figure(scene, generated, monkeypatch) -> None:
-    before, selected = file_contents(), list(bpy.context.selected_objects)
+def test_a_failure_while_writing_leaves_nothing(scene, generated) -> None:
+    cube = bpy.data.objects["Cube"]
+    cube.select_set(True)
+    bpy.context.view_layer.objects.active = cube
+    before = file_contents()
     broken = SimpleNamespace(**vars(generated()))
-    broken.prompt = None  # fails when the Action is named: after the figure was made
-    with pytest.raises(AttributeError):
+    broken.model_name = object()  # no custom property: fails after the figure was made
+    with pytest.raises(TypeError):
         place_motion(bpy.context, broken)
     assert file_contents() == before
-    assert list(bpy.context.selected_objects) == selected
+    assert list(bpy.context.selected_objects) == [cube]
+    assert bpy.context.view_layer.objects.active == cube
+
+
+@pytest.mark.parametrize("hide", ["exclude", "hide_viewport"])
+def test_a_new_figure_is_seen_where_the_active_collection_is_not(scene, generated, hide) -> None:
+    setattr(bpy.context.view_layer.active_layer_collection, hide, True)
+    armature = place_motion(bpy.context, generated())
+    assert armature.visible_get()
+    assert list(armature.users_collection) == [scene.collection]
+
+
+def test_a_linked_armature_is_refused(scene, generated, tmp_path) -> None:
+    make_default_armature(bpy.context)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), link=True) as (source, target):
+        target.objects = [name for name in source.objects if name == "T2M Figure"]
+    (armature,) = target.objects
+    bpy.context.collection.objects.link(armature)
+    armature.select_set(True)
+    bpy.context.view_layer.objects.active = armature
+    before = file_contents()
+    with pytest.raises(InputError, match="linked from another file"):
+        place_motion(bpy.context, generated())
+    assert file_contents() == before

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# ruff: noqa: E402 (bpy may be absent: the skip comes first)
+
 """On and off again, and the button's way through failures."""
 
 from __future__ import annotations
