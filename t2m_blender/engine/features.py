@@ -18,11 +18,13 @@ from an IK whose facing is weak, and are kept because the published statistics h
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
+from .kinematics import fit_rotation
 from .rotations import (
     Array,
     matrix_from_6d,
@@ -36,6 +38,9 @@ from .rotations import (
 )
 from .skeleton import Skeleton
 
+Facing = Literal["continuous", "published", "body"]
+
+_BODY_SIGMA = 10.0  # frames
 _UP = np.array([0.0, 1.0, 0.0])
 _FORWARD = np.array([0.0, 0.0, 1.0])
 
@@ -60,7 +65,7 @@ def feature_columns(skeleton: Skeleton) -> dict[str, slice]:
 
 
 def motion_to_features(
-    joints: Array, skeleton: Skeleton, *, uniform: bool = True, published_yaw: bool = False
+    joints: Array, skeleton: Skeleton, *, uniform: bool = True, facing: Facing = "continuous"
 ) -> NDArray[np.float64]:
     """Positions to features (HumanML3D's `process_file`).
 
@@ -68,8 +73,13 @@ def motion_to_features(
         joints: [T, J, 3] at the skeleton's frame rate, y-up, any scale and place; T >= 2.
         skeleton: Declares bones, feet and facing joints.
         uniform: Give the clip the skeleton's bone lengths first; False where it has them already.
-        published_yaw: Keep the published code's sign flip of the yaw quaternion, which makes clips
-            that turn past 180 degrees irrecoverable. Only for comparing with published features.
+        facing: Whose heading the features turn with. "published" is HumanML3D's code to the letter:
+            shoulders against hips, smoothed over seconds, the identity forced on frame 0, and a sign
+            that flips where a clip turns past 180 degrees, so that such clips do not come back.
+            "continuous" is the same with the sign mended; equal wherever the sign does not flip.
+            "body" is the torso's own turn about the vertical, smoothed over a second, with
+            nothing forced: no outliers at frame 0, in twists or in cartwheels. Features of one dataset, and the
+            model trained on it, share one of these; all of them come back the same way.
 
     Returns:
         [T - 1, D] float64, not normalised.
@@ -77,19 +87,19 @@ def motion_to_features(
     Raises:
         InputError: Wrong shape, fewer than two frames, or NaN.
     """
-    placed = placed_joints(joints_to_uniform(joints, skeleton) if uniform else joints, skeleton)
-    facing, rotations = _published_rotations(placed, skeleton, smooth=True)
-    if not published_yaw:
-        facing = quaternion_continuous(facing)
+    posed = joints_to_uniform(joints, skeleton) if uniform else joints
+    placed = placed_joints(posed, skeleton, facing=facing)
+    heading = _heading(placed, skeleton, facing)
+    rotations = _local_rotations(placed, heading, skeleton)
 
     steps = placed[1:] - placed[:-1]
-    root_velocity = quaternion_rotate(facing[1:], steps[:, 0])[:, [0, 2]]
-    turn = quaternion_multiply(facing[1:], quaternion_conjugate(facing[:-1]))
+    root_velocity = quaternion_rotate(heading[1:], steps[:, 0])[:, [0, 2]]
+    turn = quaternion_multiply(heading[1:], quaternion_conjugate(heading[:-1]))
     yaw_velocity = np.arcsin(np.clip(turn[:, 2:3], -1.0, 1.0))
 
     local = placed - placed[:, :1] * np.array([1.0, 0.0, 1.0])
-    positions = quaternion_rotate(facing[:, None], local)
-    velocities = quaternion_rotate(facing[:-1, None], steps)
+    positions = quaternion_rotate(heading[:, None], local)
+    velocities = quaternion_rotate(heading[:-1, None], steps)
     frames = len(steps)
     return np.concatenate(
         (
@@ -159,15 +169,20 @@ def root_path(features: Array, skeleton: Skeleton) -> tuple[Array, Array]:
 def joints_to_uniform(joints: Array, skeleton: Skeleton) -> Array:
     """The motion [T, J, 3] on the skeleton's bone lengths, the root scaled by leg length."""
     joints = _checked(joints, skeleton)
-    offsets = skeleton.offsets
-    lengths = np.linalg.norm(offsets, axis=-1)
     legs = list(skeleton.leg_bones)
     parents = np.array(skeleton.parents)
-    performer = np.linalg.norm(joints[0] - joints[0, parents], axis=-1)
-    if performer[legs].sum() < 1e-9:
+    performer = np.linalg.norm(joints[0] - joints[0, parents], axis=-1)[legs].sum()
+    if performer < 1e-9:
         raise InputError("The clip's legs have no length in frame 0; check the joint order.")
+    scale = np.linalg.norm(skeleton.offsets, axis=-1)[legs].sum() / performer
+    return rigid_joints(joints * scale, skeleton)
+
+
+def rigid_joints(joints: Array, skeleton: Skeleton) -> Array:
+    """The same root path and bone directions [T, J, 3] with exactly the skeleton's bone lengths."""
+    lengths = np.linalg.norm(skeleton.offsets, axis=-1).astype(joints.dtype)
     result = np.empty_like(joints)
-    result[:, 0] = joints[:, 0] * (lengths[legs].sum() / performer[legs].sum())
+    result[:, 0] = joints[:, 0]
     for chain in skeleton.chains:
         for parent, child in pairwise(chain):
             bone = normalise(joints[:, child] - joints[:, parent])
@@ -175,17 +190,24 @@ def joints_to_uniform(joints: Array, skeleton: Skeleton) -> Array:
     return result
 
 
-def placed_joints(joints: Array, skeleton: Skeleton) -> NDArray[np.float64]:
-    """The motion [T, J, 3] on the floor, its first root over the origin, facing +z at frame 0."""
-    s, given = skeleton, _checked(joints, skeleton)
+def placed_joints(
+    joints: Array, skeleton: Skeleton, *, facing: Facing = "continuous"
+) -> NDArray[np.float64]:
+    """The motion [T, J, 3] on the floor, its first root over the origin, facing +z at frame 0.
+
+    With `facing="body"` it is the smoothed heading that is +z there.
+    """
+    given = _checked(joints, skeleton)
     origin = given[0, 0] * np.array([1.0, 0.0, 1.0]) + given[..., 1].min() * _UP
-    across = _from_to(given[0], s.left_hip, s.right_hip) + _from_to(
-        given[0], s.left_shoulder, s.right_shoulder
-    )
-    forward = np.cross(_UP, normalise(across))
-    placed: NDArray[np.float64] = quaternion_rotate(
-        quaternion_between(forward, _FORWARD), given - origin
-    )
+    if facing == "body":
+        turn = _body_heading(given, skeleton)[0]
+    else:
+        s = skeleton
+        across = _from_to(given[0], s.left_hip, s.right_hip) + _from_to(
+            given[0], s.left_shoulder, s.right_shoulder
+        )
+        turn = quaternion_between(np.cross(_UP, across), _FORWARD)
+    placed: NDArray[np.float64] = quaternion_rotate(turn, given - origin)
     return placed
 
 
@@ -208,33 +230,50 @@ def _checked(joints: Array, skeleton: Skeleton) -> NDArray[np.float64]:
     return joints
 
 
-def _published_rotations(
-    joints: NDArray[np.float64], skeleton: Skeleton, *, smooth: bool
-) -> tuple[Array, Array]:
-    """Facing [T, 4] and local rotations [T, J, 4] of the published inverse kinematics.
-
-    Its facing adds shoulders to hips with opposite signs (hip names are swapped there); the first
-    frame's facing is set to the identity. Both are part of the published features.
-    """
+def _heading(joints: NDArray[np.float64], skeleton: Skeleton, facing: Facing) -> Array:
+    """Quaternions [T, 4] that turn the heading of every frame to +z."""
+    if facing == "body":
+        return _body_heading(joints, skeleton)
+    # the published inverse kinematics has its hips the other way round
     s = skeleton
     across = _from_to(joints, s.right_hip, s.left_hip) + _from_to(
         joints, s.left_shoulder, s.right_shoulder
     )
-    forward = np.asarray(np.cross(_UP, normalise(across)), dtype=np.float64)
-    if smooth:
-        forward = _gaussian_smoothed(forward, sigma=20.0)
-    facing = quaternion_between(normalise(forward), _FORWARD)
-    facing[0] = [1.0, 0.0, 0.0, 0.0]
+    forward = _gaussian_smoothed(np.cross(_UP, normalise(across)), sigma=20.0)
+    heading = quaternion_between(forward, _FORWARD)
+    heading[0] = [1.0, 0.0, 0.0, 0.0]
+    return heading if facing == "published" else quaternion_continuous(heading)
+
+
+def _body_heading(joints: NDArray[np.float64], skeleton: Skeleton) -> Array:
+    """Quaternions [T, 4] that undo the torso's turning about the vertical, smoothed.
+
+    The torso's rotation is split into tilt and turn (swing and twist), so that leaning, rolling and
+    cartwheels do not read as turning. The turn's quaternion (w, 0, y, 0) is short where the torso is
+    upside down and its heading undefined, and weighs little there.
+    """
+    s = skeleton
+    torso = [s.left_hip, s.right_hip, s.left_shoulder, s.right_shoulder]
+    rest = s.with_bone_lengths(joints[0]).rest_pose
+    rotation = fit_rotation(rest[torso] - rest[0], joints[:, torso] - joints[:, :1])
+    twist = quaternion_continuous(rotation[:, [0, 2]])
+    turn = normalise(_gaussian_smoothed(twist, _BODY_SIGMA))
+    still = np.zeros(len(turn))
+    return np.stack((turn[:, 0], still, -turn[:, 1], still), axis=-1)
+
+
+def _local_rotations(joints: Array, heading: Array, skeleton: Skeleton) -> Array:
+    """[T, J, 4] of the published inverse kinematics, below a root that has the heading."""
     rotations = np.zeros((*joints.shape[:2], 4))
-    rotations[:, 0] = facing
-    for chain in s.chains:
-        turn = facing
+    rotations[:, 0] = heading
+    for chain in skeleton.chains:
+        turn = heading
         for parent, child in pairwise(chain):
             bone = normalise(joints[:, child] - joints[:, parent])
-            whole = quaternion_between(np.broadcast_to(s.directions[child], bone.shape), bone)
+            whole = quaternion_between(skeleton.directions[child], bone)
             rotations[:, child] = quaternion_multiply(quaternion_conjugate(turn), whole)
             turn = quaternion_multiply(turn, rotations[:, child])
-    return facing, rotations
+    return rotations
 
 
 def _from_to(joints: Array, start: int, end: int) -> Array:

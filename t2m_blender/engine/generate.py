@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .checkpoint import Checkpoint, read_checkpoint
 from .errors import Cancelled, CheckpointError, InputError
-from .features import feature_columns, features_to_joints
+from .features import feature_columns, features_to_joints, rigid_joints
 from .gpt import GPT, GPTConfig, TextCondition
 from .motion import Motion
 from .sampling import draw_tokens, token_stream
@@ -220,7 +220,7 @@ def tokens_to_motion(
     checkpoint = model.checkpoint
     features = decoded.float().cpu().numpy()[:frames] * checkpoint.std + checkpoint.mean
     contacts = features[:, feature_columns(checkpoint.skeleton)["contacts"]].clip(0.0, 1.0)
-    joints = features_to_joints(features, checkpoint.skeleton)
+    joints = rigid_joints(features_to_joints(features, checkpoint.skeleton), checkpoint.skeleton)
     return Motion(joints, checkpoint.skeleton.fps, checkpoint.skeleton, contacts)
 
 

@@ -54,7 +54,7 @@ def recover_rotations(joints: Array, rest: Array, skeleton: Skeleton) -> Array:
             rotations[:, joint] = quaternion_multiply(swing, rotations[:, parent])
         else:
             bones = joints[:, mine] - joints[:, joint : joint + 1]
-            rotations[:, joint] = _best_fit(rest[mine] - rest[joint], bones)
+            rotations[:, joint] = fit_rotation(rest[mine] - rest[joint], bones)
     return quaternion_continuous(rotations)
 
 
@@ -78,7 +78,7 @@ def _topological(parents: tuple[int, ...]) -> list[int]:
     return order
 
 
-def _best_fit(rest_bones: Array, bones: Array) -> Array:
+def fit_rotation(rest_bones: Array, bones: Array) -> Array:
     """The rotations [T, 4] that carry rest bones [C, 3] onto bones [T, C, 3] with least squares.
 
     Kabsch's algorithm on unit directions, so that long bones weigh no more than short ones.

@@ -16,6 +16,7 @@ from t2m_blender.engine.features import (
     features_to_joints,
     features_to_joints_by_rotations,
     motion_to_features,
+    placed_joints,
 )
 from t2m_blender.engine.rotations import quaternion_from_axis_angle, quaternion_rotate
 from t2m_blender.engine.skeleton import HUMANML3D, KIT, Skeleton
@@ -41,7 +42,7 @@ def assert_columns_close(ours: np.ndarray, reference: np.ndarray, skeleton: Skel
 @pytest.mark.parametrize(("name", "skeleton"), CASES)
 def test_features_equal_the_published_code(parity: Path, name: str, skeleton: Skeleton) -> None:
     data, skeleton = load(parity, name, skeleton)
-    ours = motion_to_features(data["joints_in"], skeleton, published_yaw=True)
+    ours = motion_to_features(data["joints_in"], skeleton, facing="published")
     assert ours.shape == data["features"].shape
     assert_columns_close(ours, data["features"], skeleton)
 
@@ -80,9 +81,24 @@ def test_a_clip_that_turns_past_half_a_circle_comes_back(parity: Path, turns: fl
     heading = np.arctan2(-across[2], across[0])
     unturn = quaternion_from_axis_angle(np.array([0.0, 1.0, 0.0]), np.array(-heading))
     assert np.abs(back - quaternion_rotate(unturn, start)).max() < 1e-3
-    published = motion_to_features(turning, HUMANML3D, published_yaw=True)
+    published = motion_to_features(turning, HUMANML3D, facing="published")
     lost = np.abs(features_to_joints(published, HUMANML3D) - back).max()
     assert (lost > 0.01) == (abs(turns) > 0.5)
+
+
+def test_body_facing_comes_back_and_has_no_outliers(parity: Path) -> None:
+    with np.load(parity / "humanml3d_012314.npz") as file:
+        joints = file["joints"].astype(float)
+    features = motion_to_features(joints, HUMANML3D, uniform=False, facing="body")
+    placed = placed_joints(joints, HUMANML3D, facing="body")
+    assert np.abs(features_to_joints(features, HUMANML3D) - placed[:-1]).max() < 1e-5
+    turning = quaternion_from_axis_angle(np.array([0.0, 1.0, 0.0]), np.array(2.0))
+    turned = motion_to_features(
+        quaternion_rotate(turning, joints), HUMANML3D, uniform=False, facing="body"
+    )
+    assert np.abs(turned - features).max() < 1e-9
+    published = motion_to_features(joints, HUMANML3D, uniform=False, facing="published")
+    assert np.abs(np.diff(features[:, 0])).max() < 0.5 * np.abs(np.diff(published[:, 0])).max()
 
 
 def test_sizes() -> None:

@@ -39,14 +39,14 @@ def standing_features(joints: Array, skeleton: Skeleton) -> NDArray[np.float32]:
     Raises:
         InputError: NaN, or the features do not give the joints back within 1 mm.
     """
-    features = motion_to_features(joints, skeleton, uniform=False)
+    features = motion_to_features(joints, skeleton, uniform=False, facing="body")
     lift = float(joints[..., 1].min()) - floor_height(joints)
     columns = feature_columns(skeleton)
     features[:, columns["root_height"]] += lift
     features[:, columns["positions"]][:, 1::3] += lift
     stored = features.astype(np.float32)
     back = features_to_joints(stored.astype(np.float64), skeleton)
-    placed = placed_joints(joints, skeleton)[:-1] + np.array([0.0, lift, 0.0])
+    placed = placed_joints(joints, skeleton, facing="body")[:-1] + np.array([0.0, lift, 0.0])
     error = float(np.linalg.norm(back - placed, axis=-1).max())
     if not error < 1e-3:
         raise InputError(f"The features give the joints back only within {1000 * error:.1f} mm.")
