@@ -17,9 +17,10 @@ from t2m_blender.engine.skeleton import HUMANML3D
 from training.data import prepare
 from training.data.captions import mirror_caption
 from training.data.cmu_clips import plan_clips, rest
+from training.data.cmu_dataset import prepare_cmu
 from training.data.cmu_files import Trials, open_trials
 from training.data.dataset import Dataset, read_dataset, statistics
-from training.data.prepare import mirrored_joints, prepare_cmu
+from training.data.mirror import mirrored_joints
 from training.data.sheet import draw_sheet
 
 sys.path.insert(0, str(Path(__file__).parent))

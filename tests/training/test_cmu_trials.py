@@ -18,7 +18,7 @@ from training.data.cmu_files import open_trials
 from training.data.facts import facing, measure
 from training.data.floor import floor_height, standing_features
 from training.data.gait import repeated_gait
-from training.data.prepare import mirrored_joints
+from training.data.mirror import mirrored_joints
 from training.data.sentences import describe
 
 sys.path.insert(0, str(Path(__file__).parent))

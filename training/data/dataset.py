@@ -3,8 +3,8 @@
 
 One folder:
 
-    dataset.json     format 1, name, skeleton, fps, feature_size, licence, credit, counts, skipped
-                     (a list of {item, reason, expected})
+    dataset.json     format 1, name, skeleton, fps, feature_size, licence, credit, counts, notes,
+                     skipped (a list of {item, reason, expected})
     clips.jsonl      one JSON object a clip, in the order of the arrays: see `Clip`
     features.npz     one float32 array [T, D] a clip, named by the clip's id; not normalised
     statistics.npz   mean and std, float32 [D], over the frames of the split "train"; std is
@@ -93,6 +93,7 @@ class Dataset:
         mean, std: [D] float32 of the train split.
         licence, credit: for the whole.
         skipped: what was left out.
+        notes: what else the reader of the summary should know.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Dataset:
     licence: str = ""
     credit: str = ""
     skipped: tuple[Skipped, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
     def split(self, name: str) -> tuple[Clip, ...]:
         """The clips of one split."""
@@ -167,6 +169,7 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
         "licence": dataset.licence,
         "credit": dataset.credit,
         "counts": counts(dataset.clips, dataset.skeleton.fps),
+        "notes": list(dataset.notes),
         "skipped": [asdict(s) for s in dataset.skipped],
     }
     try:
@@ -222,6 +225,7 @@ def read_dataset(folder: Path) -> Dataset:
     return Dataset(
         header["name"], skeleton, clips, features, mean, std,
         header.get("licence", ""), header.get("credit", ""), skipped,
+        tuple(header.get("notes", ())),
     )  # fmt: skip
 
 

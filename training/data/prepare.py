@@ -11,139 +11,18 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from t2m_blender.engine.errors import InputError, T2MError
-from t2m_blender.engine.skeleton import HUMANML3D, Skeleton
-from training.data.captions import is_mirrorable, mirror_caption
-from training.data.cmu import CREDIT, LICENCE
-from training.data.cmu_clips import Cut, Plan, plan_clips
-from training.data.cmu_files import DuplicateTrialError, open_trials
-from training.data.dataset import Clip, Dataset, Skipped, counts, statistics, write_dataset
-from training.data.floor import Array, standing_features
+from t2m_blender.engine.errors import T2MError
+from training.data.amass import prepare_amass
+from training.data.cmu_dataset import prepare_cmu
+from training.data.dataset import Dataset, counts
+from training.data.published import EDITIONS, prepare_published
 
 Progress = Callable[[int, int], None]
 
-
-def mirrored_joints(joints: Array, skeleton: Skeleton) -> Array:
-    """The motion [..., J, 3] reflected at the plane x = 0, with left and right joints swapped."""
-    names = skeleton.joint_names
-    swapped = {"left": "right", "right": "left"}
-    index = []
-    for name in names:
-        side, _, rest = name.partition("_")
-        index.append(
-            names.index(f"{swapped[side]}_{rest}") if side in swapped else names.index(name)
-        )
-    return joints[..., index, :] * np.array([-1.0, 1.0, 1.0])
-
-
-def prepare_cmu(
-    source: Path,
-    output: Path,
-    *,
-    captions: Path | None = None,
-    mirror: bool = True,
-    skeleton: Skeleton = HUMANML3D,
-    on_progress: Progress | None = None,
-) -> Dataset:
-    """Makes the CMU trials of a folder into a dataset and writes it.
-
-    Args:
-        source: holds trials.json, pairs.json and the trials: cmu.tar.xz or folders NN/.
-        output: the new dataset folder.
-        captions: a JSON file of captions for what HumanML3D does not caption; the one that comes
-            with this package where None (its form is told in `training.data.cmu_clips`).
-        mirror: add mirrored copies.
-        skeleton: the target.
-        on_progress: called with (trials done, trials in all).
-
-    Returns:
-        What was written.
-
-    Raises:
-        InputError: the folder is not of this form, or nothing in it can be used.
-        OutputError: output cannot be written.
-    """
-    clips: list[Clip] = []
-    features: dict[str, NDArray[np.float32]] = {}
-    skipped: list[Skipped] = []
-    with open_trials(source) as trials:
-        plan: Plan = plan_clips(trials, captions)
-        skipped += plan.skipped
-        for done, name in enumerate(trials.names):
-            if on_progress:
-                on_progress(done, len(trials.names))
-            try:
-                trial = trials.read(name, skeleton)
-            except DuplicateTrialError as error:
-                skipped.append(Skipped(name, str(error), expected=True))
-                continue
-            except InputError as error:
-                skipped.append(Skipped(name, str(error), expected=False))
-                skipped += [
-                    Skipped(cut.id, f"its trial {name} cannot be read", expected=False)
-                    for cut in plan.captioned.get(name, [])
-                ]
-                continue
-            cuts, short = plan.cuts(name, trial, skeleton)
-            skipped += short
-            for cut in cuts:
-                try:
-                    made = _clips(cut, cut.joints(trial, skeleton), name, skeleton, mirror)
-                except InputError as error:
-                    skipped.append(Skipped(cut.id, str(error), expected=False))
-                    continue
-                for clip, array in made:
-                    clips.append(clip)
-                    features[clip.id] = array
-    if on_progress:
-        on_progress(len(trials.names), len(trials.names))
-    mean, std = statistics((features[c.id] for c in clips if c.split == "train"), skeleton)
-    dataset = Dataset(
-        "cmu", skeleton, tuple(clips), features, mean, std, LICENCE, CREDIT, tuple(skipped)
-    )
-    write_dataset(dataset, output)
-    return dataset
-
-
-def _clips(
-    cut: Cut, joints: Array, trial: str, skeleton: Skeleton, mirror: bool
-) -> list[tuple[Clip, NDArray[np.float32]]]:
-    """The clip of one cut and its mirrored copy."""
-    array = standing_features(joints, skeleton)
-    clip = Clip(
-        id=cut.id,
-        split=cut.split,
-        captions=tuple(text for text, _ in cut.captions),
-        caption_origins=tuple(origin for _, origin in cut.captions),
-        source=trial,
-        start_frame=cut.start,
-        end_frame=cut.end,
-        frames=len(array),
-        subject="CMU " + trial.split("_")[0],
-        licence="CMU"
-        if not any(o == "humanml3d" for _, o in cut.captions)
-        else "CMU, MIT captions",
-        origin="mocap.cs.cmu.edu" + (", gait repeated" if cut.repeated else ""),
-        mirrored=False,
-    )
-    made = [(clip, array)]
-    if mirror:
-        texts = [(mirror_caption(t), o) for t, o in cut.captions if is_mirrorable(t)]
-        copy = replace(
-            clip,
-            id="M" + cut.id,
-            captions=tuple(t for t, _ in texts),
-            caption_origins=tuple(o for _, o in texts),
-            mirrored=True,
-        )
-        made.append((copy, standing_features(mirrored_joints(joints, skeleton), skeleton)))
-    return made
+_NAMED = 100  # items a line of the summary
 
 
 def report(dataset: Dataset) -> str:
@@ -157,48 +36,152 @@ def report(dataset: Dataset) -> str:
             )
     origins = Counter(o for c in dataset.clips if not c.mirrored for o in c.caption_origins)
     lines.append("captions by origin: " + ", ".join(f"{n} {o}" for o, n in origins.most_common()))
+    lines += dataset.notes
     for expected in (True, False):
         rows = [s for s in dataset.skipped if s.expected == expected]
         reasons: dict[str, list[str]] = {}
         for s in rows:
             reasons.setdefault(s.reason, []).append(s.item)
         for reason, items in reasons.items():
-            lines.append(f"{'left out' if expected else 'SKIPPED'}: {reason}: {' '.join(items)}")
+            more = len(items) - _NAMED
+            names = " ".join(items[:_NAMED])
+            names += f" ... and {more} more, named in dataset.json" if more > 0 else ""
+            lines.append(f"{'left out' if expected else 'SKIPPED'}: {reason}: {names}")
     return "\n".join(lines)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the options of `prepare`."""
-    parser.add_argument("source", choices=["cmu"], help="what kind of data the folder holds")
-    parser.add_argument(
-        "folder", type=Path, help="trials.json, pairs.json, cmu.tar.xz or NN/ folders"
-    )
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="the dataset folder to make"
-    )
-    parser.add_argument(
-        "--captions", type=Path, help="captions of your own (JSON; see cmu_clips.py)"
-    )
-    parser.add_argument("--no-mirror", action="store_true", help="add no mirrored copies")
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    """Declares the sources of `prepare` and their options."""
+    sources = parser.add_subparsers(dest="source", required=True, metavar="SOURCE")
+    for name, source in SOURCES.items():
+        command = sources.add_parser(name, help=source.summary, description=source.summary)
+        command.add_argument("folder", type=Path, help=source.folder)
+        command.add_argument(
+            "-o", "--output", type=Path, required=True, help="the dataset folder to make"
+        )
+        command.add_argument("--quiet", action="store_true", help="show no progress")
+        source.add_options(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs `prepare`; returns the exit status."""
 
     def show(done: int, total: int) -> None:
-        print(f"\rtrial {done} of {total}", end="" if done < total else "\n", file=sys.stderr)
+        if done == total or done % max(total // 500, 1) == 0:
+            print(f"\r{done} of {total}", end="" if done < total else "\n", file=sys.stderr)
 
     try:
-        dataset = prepare_cmu(
-            args.folder,
-            args.output,
-            captions=args.captions,
-            mirror=not args.no_mirror,
-            on_progress=None if args.quiet else show,
-        )
+        dataset = SOURCES[args.source].prepare(args, None if args.quiet else show)
     except T2MError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(report(dataset))
     return 0 if all(s.expected for s in dataset.skipped) else 3
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of data that `prepare` knows.
+
+    Attributes:
+        summary: what it is, for --help.
+        folder: what the folder holds, for --help.
+        add_options: declares the options of its own.
+        prepare: makes and writes the dataset from the parsed options.
+    """
+
+    summary: str
+    folder: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    prepare: Callable[[argparse.Namespace, Progress | None], Dataset]
+
+
+def _mirror_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-mirror", action="store_true", help="add no mirrored copies")
+
+
+def _cmu_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--captions", type=Path, help="captions of your own (JSON; see cmu_clips.py)"
+    )
+    _mirror_option(parser)
+
+
+def _cmu(args: argparse.Namespace, on_progress: Progress | None) -> Dataset:
+    return prepare_cmu(
+        args.folder,
+        args.output,
+        captions=args.captions,
+        mirror=not args.no_mirror,
+        on_progress=on_progress,
+    )
+
+
+def _published_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--as-published",
+        action="store_true",
+        help="keep the yaw signs that the published code flips",
+    )
+
+
+def _published(args: argparse.Namespace, on_progress: Progress | None) -> Dataset:
+    return prepare_published(
+        args.folder,
+        args.output,
+        edition=EDITIONS[args.source],
+        mend=not args.as_published,
+        on_progress=on_progress,
+    )
+
+
+def _amass_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--body-models", type=Path, required=True, help="smplh/male/model.npz, smplh/female/..."
+    )
+    parser.add_argument(
+        "--annotations",
+        type=Path,
+        required=True,
+        help="HumanML3D's index.csv, train.txt, val.txt, test.txt and texts/ (or texts.zip)",
+    )
+    _mirror_option(parser)
+
+
+def _amass(args: argparse.Namespace, on_progress: Progress | None) -> Dataset:
+    return prepare_amass(
+        args.folder,
+        args.output,
+        body_models=args.body_models,
+        annotations=args.annotations,
+        mirror=not args.no_mirror,
+        on_progress=on_progress,
+    )
+
+
+SOURCES = {
+    "cmu": Source(
+        "CMU trials (ASF/AMC, BVH) with HumanML3D's captions and ours",
+        "trials.json, pairs.json, cmu.tar.xz or NN/ folders",
+        _cmu_options,
+        _cmu,
+    ),
+    "humanml3d": Source(
+        "HumanML3D as it is published",
+        "new_joint_vecs/, texts/, train.txt, val.txt, test.txt",
+        _published_options,
+        _published,
+    ),
+    "kit": Source(
+        "KIT-ML as it is published with HumanML3D",
+        "new_joint_vecs/, texts/, train.txt, val.txt, test.txt",
+        _published_options,
+        _published,
+    ),
+    "amass": Source(
+        "AMASS with SMPL-H body models and HumanML3D's annotations",
+        "AMASS's sets (CMU/, KIT/ ...) and humanact12/",
+        _amass_options,
+        _amass,
+    ),
+}

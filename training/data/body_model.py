@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joints of the SMPL-H body from AMASS's pose parameters, by `smplx`'s own functions.
+
+Joints depend on shape and pose, not on the skinned surface, so no vertex is ever posed: a clip of
+ten seconds takes milliseconds. It also needs less of the model file than `smplx.SMPLH` asks for:
+the model that AMASS itself gives out ("Extended SMPL+H") has no hand components, which that class
+insists on (vchoutas/smplx, issue 210).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from t2m_blender.engine.errors import InputError, RuntimeMissingError
+
+Array = NDArray[np.float64]
+
+BODY_JOINTS = 22
+GENDERS = ("male", "female", "neutral")
+_BETAS = 10  # as many as HumanML3D uses
+_VERTICES = 6890
+
+
+@dataclass(frozen=True, eq=False)
+class BodyModel:
+    """What of an SMPL-H model the body's joints need.
+
+    Attributes:
+        template: [V, 3] the mean body in metres.
+        shape_directions: [V, 3, B] its change with each shape coefficient.
+        regressor: [22, V] joints from vertices.
+        parents: [22] of the body's joints; -1 is the root's.
+    """
+
+    template: Array
+    shape_directions: Array
+    regressor: Array
+    parents: NDArray[np.int64]
+
+
+def find_body_model(folder: Path, gender: str) -> Path | None:
+    """The model file of a gender: AMASS's `male/model.npz` or smplx's `SMPLH_MALE.npz`."""
+    names = (f"{gender}/model.npz", f"SMPLH_{gender.upper()}.npz")
+    places = (folder, folder / "smplh")
+    return next((p / n for p in places for n in names if (p / n).is_file()), None)
+
+
+def read_body_models(folder: Path) -> dict[str, BodyModel]:
+    """The models of all genders that the folder has.
+
+    Raises:
+        InputError: it has none, one is damaged or of another kind, or two are the same body.
+    """
+    paths = {gender: find_body_model(folder, gender) for gender in GENDERS}
+    models = {gender: read_body_model(path) for gender, path in paths.items() if path}
+    if not models:
+        raise InputError(
+            f"{folder} has no SMPL-H model: it needs smplh/male/model.npz and smplh/female/"
+            "model.npz (Extended SMPL+H of mano.is.tue.mpg.de; they may not be passed on)."
+        )
+    male, female = models.get("male"), models.get("female")
+    if male and female and np.array_equal(male.template, female.template):
+        raise InputError(
+            f"{paths['male']} and {paths['female']} hold the same body; one of them is of the "
+            "wrong gender. Copy the right file there."
+        )
+    return models
+
+
+def read_body_model(path: Path) -> BodyModel:
+    """Reads an SMPL-H model in .npz form.
+
+    Raises:
+        InputError: it is damaged or no SMPL-H model.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            template, directions, regressor, tree = (
+                file[name] for name in ("v_template", "shapedirs", "J_regressor", "kintree_table")
+            )
+    except KeyError as error:
+        raise InputError(f"{path} is no SMPL-H model: it has no {error}.") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read ({error}); get the model's .npz form.") from None
+    joints = regressor.shape[0]
+    if template.shape != (_VERTICES, 3) or joints != 52 or directions.shape[:2] != (_VERTICES, 3):
+        raise InputError(
+            f"{path} has {joints} joints and {len(template)} vertices; SMPL-H has 52 and 6890. "
+            "SMPL (24 joints) and SMPL-X (55) do not fit AMASS's 'SMPL+H G' files."
+        )
+    parents = tree[0, :BODY_JOINTS].astype(np.int64)
+    parents[0] = -1
+    return BodyModel(
+        template.astype(np.float64),
+        directions[..., :_BETAS].astype(np.float64),
+        regressor[:BODY_JOINTS].astype(np.float64),
+        parents,
+    )
+
+
+def body_joints(model: BodyModel, poses: Array, betas: Array, trans: Array) -> Array:
+    """Positions of the 22 body joints in the axes of the poses (AMASS: z up).
+
+    Args:
+        model: of the performer's gender.
+        poses: [T, >= 66] axis angles, the root's orientation first.
+        betas: [>= 1] shape.
+        trans: [T, 3] the root's place.
+
+    Returns:
+        [T, 22, 3] metres.
+    """
+    torch, lbs = _smplx()
+    used = min(len(betas), model.shape_directions.shape[-1])
+    body = model.template + model.shape_directions[..., :used] @ betas[:used]
+    rest = torch.from_numpy(model.regressor @ body)
+    turns = lbs.batch_rodrigues(torch.from_numpy(poses[:, : 3 * BODY_JOINTS].reshape(-1, 3)))
+    joints, _ = lbs.batch_rigid_transform(
+        turns.view(len(poses), BODY_JOINTS, 3, 3),
+        rest.expand(len(poses), BODY_JOINTS, 3),
+        torch.from_numpy(model.parents),
+        dtype=torch.float64,
+    )
+    return np.asarray(joints.numpy()) + trans[:, None]
+
+
+def _smplx() -> tuple[Any, Any]:
+    try:
+        import torch
+        from smplx import lbs
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"AMASS needs the package {error.name}: pip install 't2m_blender[amass]'."
+        ) from None
+    return torch, lbs
