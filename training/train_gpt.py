@@ -192,7 +192,11 @@ class CaptionedTokens:
 
     def draw(self, settings: GPTTraining, generator: np.random.Generator) -> TokenBatch:
         """A training batch: cropped one time in three, corrupted, some without text."""
-        clips = generator.integers(len(self.tokens), size=settings.batch_size)
+        # clips of like length together, so that little is padded; each is as likely as any other
+        clips = generator.integers(len(self.tokens), size=4 * settings.batch_size)
+        clips = clips[np.argsort([len(self.tokens[clip][0]) for clip in clips], kind="stable")]
+        first = settings.batch_size * generator.integers(4)
+        clips = clips[first : first + settings.batch_size]
         rows, captions = [], []
         for clip in clips:
             tokens = self.tokens[clip][generator.integers(len(self.tokens[clip]))]

@@ -29,7 +29,8 @@ class GPTConfig:
         heads: Attention heads.
         text_size: Channels of the text features.
         word_limit: Word features read before the pooled one; 0 for pooled only, as in the paper.
-        dropout: Of embeddings, attention and residual branches, in training.
+        dropout: Of embeddings and residual branches, in training.
+        attention_dropout: Of attention weights, in training; slow on a CPU.
     """
 
     codebook_size: int = 512
@@ -40,6 +41,7 @@ class GPTConfig:
     text_size: int = 512
     word_limit: int = 0
     dropout: float = 0.1
+    attention_dropout: float = 0.1
 
     @property
     def end(self) -> int:
@@ -178,6 +180,7 @@ class Block(nn.Module):
         width = config.width
         self.heads = config.heads
         self.dropout = config.dropout
+        self.attention_dropout = config.attention_dropout
         self.attention_norm = nn.LayerNorm(width)
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
@@ -199,7 +202,7 @@ class Block(nn.Module):
         keys, values = key, value
         if past is not None:
             keys, values = torch.cat((past[0], key), dim=2), torch.cat((past[1], value), dim=2)
-        rate = self.dropout if self.training else 0.0
+        rate = self.attention_dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, keys, values, mask, dropout_p=rate)
         x = x + self._drop(self.attention_out(mixed.transpose(1, 2).flatten(2)))
         fed = self.feed_out(functional.gelu(self.feed_in(self.feed_norm(x))))
