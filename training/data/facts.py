@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a motion does, measured: distance, speed, turns, jumps, crouching, raised hands.
+"""What a motion does, measured: distance, speed, steps, turns, jumps, sitting, raised hands.
 
-`measure` gives numbers for a clip; `find_actions` cuts a long motion where actions begin and end.
+`measure` gives numbers for a clip, `training.data.sentences` says them; `find_actions` cuts a long
+motion where actions begin and end.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from t2m_blender.engine.skeleton import Skeleton
 from training.data.floor import Array, floor_height
 
 _GRAVITY = 9.81
+_SWING = 0.5  # metres a second of a toe that is being put elsewhere
+_STEP = 0.15  # metres
+_SEAT = 0.72  # of the standing height of the root
+_BEHIND = 0.2  # metres from the trunk's middle to the ankles
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,12 @@ class Facts:
         path_turn: how far the direction of the path has turned, while moving.
         heading: mean angle of the path from where the body faces; 90 is to its left.
         heading_spread: mean resultant length of that angle; 1 is always the same.
+        steps: how often a foot leaves its place and is put down at least 15 cm further on.
         jumps: (take-off, landing, forward, left) seconds and metres of every flight.
+        jump_height: the most that the root rises above its standing height in a flight; else 0.
+        sitting: share of the time in which the body rests low behind the feet.
+        sits_first, sits_last: it does so in the first, in the last half second.
+        squats: how often it goes down over the feet and comes up again.
         lowest, first_height, last_height: root height as a share of the standing height.
         stillness: 95th percentile of the fastest joint's speed.
         left_hand_up, right_hand_up: share of the time in which a hand is above the head.
@@ -48,7 +58,13 @@ class Facts:
     path_turn: float
     heading: float
     heading_spread: float
+    steps: int
     jumps: tuple[tuple[float, float, float, float], ...]
+    jump_height: float
+    sitting: float
+    sits_first: bool
+    sits_last: bool
+    squats: int
     lowest: float
     first_height: float
     last_height: float
@@ -58,6 +74,11 @@ class Facts:
     left_hand_high: float
     right_hand_high: float
     upright: float
+
+    @property
+    def turn_size(self) -> float:
+        """Degrees turned, to whichever side."""
+        return abs(self.turn)
 
 
 def measure(joints: Array, skeleton: Skeleton) -> Facts:
@@ -79,6 +100,9 @@ def measure(joints: Array, skeleton: Skeleton) -> Facts:
     speeds = np.linalg.norm(np.diff(joints, axis=0), axis=-1).max(axis=1) * fps
     trunk = joints[:, index["neck"]] - root
     head = joints[:, index["head"], 1]
+    found = flights(joints, skeleton)
+    sits = _sitting(joints, height, yaw, skeleton)
+    half_second = max(1, round(0.5 * fps))
     return Facts(
         seconds=len(joints) / fps,
         distance=float(np.linalg.norm(np.diff(smooth, axis=0), axis=-1).sum()),
@@ -89,7 +113,13 @@ def measure(joints: Array, skeleton: Skeleton) -> Facts:
         path_turn=float(np.degrees(along[-edge:].mean() - along[:edge].mean())),
         heading=float(np.degrees(np.angle(mean_heading))),
         heading_spread=float(abs(mean_heading)),
-        jumps=flights(joints, skeleton),
+        steps=count_steps(joints, skeleton),
+        jumps=found,
+        jump_height=max((_rise(height, j, skeleton) for j in found), default=0.0),
+        sitting=float(sits.mean()),
+        sits_first=bool(sits[:half_second].mean() > 0.7),
+        sits_last=bool(sits[-half_second:].mean() > 0.7),
+        squats=_squats(height, sits),
         lowest=float(height.min()),
         first_height=float(height[0]),
         last_height=float(height[-1]),
@@ -145,6 +175,44 @@ def flights(joints: Array, skeleton: Skeleton) -> tuple[tuple[float, float, floa
         left = np.array([ahead[1], -ahead[0]])
         found.append((start / fps, end / fps, float(way @ ahead), float(way @ left)))
     return tuple(found)
+
+
+def count_steps(joints: Array, skeleton: Skeleton) -> int:
+    """How often a foot swings through the air or over the floor by at least 15 cm."""
+    count = 0
+    for _, toe in (skeleton.left_feet, skeleton.right_feet):
+        path = _smoothed(joints[:, toe][:, [0, 2]], 3)
+        swinging = np.linalg.norm(np.diff(path, axis=0), axis=-1) * skeleton.fps > _SWING
+        for start, end in _runs(swinging):
+            count += bool(np.linalg.norm(path[end] - path[start]) > _STEP)
+    return count
+
+
+def _rise(height: Array, jump: tuple[float, float, float, float], skeleton: Skeleton) -> float:
+    """Metres of the root over its standing height in a flight; height [T] is a share of that."""
+    frames = slice(round(jump[0] * skeleton.fps), round(jump[1] * skeleton.fps))
+    return max(0.0, float(height[frames].max() - 1.0) * standing_height(skeleton))
+
+
+def _sitting(joints: Array, height: Array, yaw: Array, skeleton: Skeleton) -> NDArray[np.bool_]:
+    """[T] Whether the body is low and so far behind the feet that something must carry it."""
+    ankles = joints[:, [skeleton.left_feet[0], skeleton.right_feet[0]]].mean(axis=1)
+    trunk = (joints[:, 0] + joints[:, skeleton.joint_names.index("neck")]) / 2
+    ahead = np.stack((np.sin(yaw), np.cos(yaw)), axis=1)
+    behind = -np.sum((trunk - ankles)[:, [0, 2]] * ahead, axis=1)
+    speed = np.linalg.norm(np.gradient(joints[:, 0], axis=0), axis=-1) * skeleton.fps
+    return (height < _SEAT) & (behind > _BEHIND) & (speed < 0.5)
+
+
+def _squats(height: Array, sits: NDArray[np.bool_]) -> int:
+    """How often the root goes from over 85% down under 60% and up again, without sitting there."""
+    level = np.where(height < 0.6, -1, np.where(height > 0.85, 1, 0))
+    known = np.flatnonzero(level)
+    changes = known[np.flatnonzero(np.diff(level[known], prepend=0))]
+    count = 0
+    for before, low, after in zip(changes, changes[1:], changes[2:], strict=False):
+        count += bool(level[before] > 0 and not sits[low:after].mean() > 0.3)
+    return count
 
 
 def find_actions(joints: Array, skeleton: Skeleton) -> list[tuple[int, int]]:

@@ -11,18 +11,56 @@ from training.data.floor import Array
 
 _STANDING = 0.85  # of the height of the root with straight legs
 _SQUATTING = 0.58
+_NUMBERS = {
+    1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight",
+    9: "nine", 10: "ten", 11: "eleven", 12: "twelve",
+}  # fmt: skip
 
 
 def describe(joints: Array, skeleton: Skeleton) -> list[str]:
     """Sentences that are true of a whole clip [T, J, 3], or none."""
-    f = measure(joints, skeleton)
-    if f.upright < 0.7 and f.lowest > 0.7:
+    return sentences(measure(joints, skeleton))
+
+
+def sentences(facts: Facts) -> list[str]:
+    """Sentences that the facts of a whole clip leave no doubt about, or none."""
+    if facts.upright < 0.7 and facts.lowest > 0.7:
         return []
-    for rule in (_stand, _raise, _jump, _turn_in_place, _squat, _travel):
-        sentences = rule(f)
-        if sentences:
-            return sentences
+    for rule in (_stand, _raise, _jump, _turn_in_place, _squat, _sit, _travel):
+        said = rule(facts)
+        if said:
+            return said
     return []
+
+
+def counted_sentences(facts: Facts) -> list[str]:
+    """Sentences with numbers: metres, steps, degrees, heights; none where they would not be sure.
+
+    They say what `sentences` says, and how much of it.
+    """
+    said = sentences(facts)
+    if not said:
+        return []
+    first = said[0]
+    found = []
+    if _travel(facts) and facts.displacement > 0.9 * facts.distance and facts.turn_size < 18:
+        metres = round(facts.displacement * 2) / 2
+        if metres >= 1.5 and abs(facts.displacement - metres) < 0.15 * metres:
+            number = "half" if metres % 1 else ""
+            whole = _NUMBERS.get(int(metres))
+            if whole:
+                found.append(f"{first} about {whole}{' and a ' + number if number else ''} meters")
+        steps = _NUMBERS.get(facts.steps)
+        if steps and facts.steps >= 2 and 0.35 < facts.distance / facts.steps < 1.3:
+            found.append(f"{first}, taking {steps} steps")
+    elif _turn_in_place(facts):
+        side = "left" if facts.turn > 0 else "right"
+        found.append(f"a person turns about {round(facts.turn_size / 45) * 45} degrees to the {side}")
+    elif _jump(facts) and facts.jump_height > 0.1:
+        found.append(f"{first}, about {round(facts.jump_height * 20) * 5} centimeters high")
+    elif _squat(facts) and facts.squats > 1 and facts.squats in _NUMBERS:
+        found.append(f"a person squats {_NUMBERS[facts.squats]} times")
+    return found
 
 
 def _stand(f: Facts) -> list[str]:
@@ -98,6 +136,18 @@ def _squat(f: Facts) -> list[str]:
     )
     if low and f.first_height > _STANDING and f.last_height > _STANDING and f.seconds < 6:
         return ["a person squats down and stands back up", "someone crouches down, then stands up"]
+    return []
+
+
+def _sit(f: Facts) -> list[str]:
+    if f.sitting < 0.1 or f.jumps or f.distance > 2.5 or f.upright < 0.5 or f.squats:
+        return []
+    if f.first_height > _STANDING and f.sits_last:
+        return ["a person sits down", "someone sits down from standing"]
+    if f.sits_first and f.last_height > _STANDING:
+        return ["a person stands up from a seat", "someone gets up from sitting"]
+    if f.sitting > 0.95:
+        return ["a person sits", "someone is sitting"]
     return []
 
 
