@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The other door: `python -m training prepare|train-vqvae|train-gpt ...`."""
+"""The other door: `python -m training prepare|inspect|train-vqvae|train-gpt ...`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from t2m_blender.engine.errors import T2MError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; exit status 0 done, 2 bad usage or input, 130 interrupted."""
+    """Runs one command.
+
+    Exit status: 0 done, 2 bad usage or input, 3 faulty items were left out, 130 interrupted.
+    """
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
@@ -23,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .data import prepare
+    from .data import inspection_report, prepare
 
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -31,6 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("prepare", help="turn motion capture and captions into a dataset")
     prepare.add_arguments(command)
     command.set_defaults(run=prepare.run)
+
+    command = commands.add_parser("inspect", help="tell what is in a dataset: counts, outliers ...")
+    inspection_report.add_arguments(command)
+    command.set_defaults(run=inspection_report.run)
 
     command = commands.add_parser("train-vqvae", help="stage 1: motion <-> tokens")
     _add_common(command)

@@ -72,6 +72,10 @@ def test_what_cannot_be_mirrored_is_known(text: str) -> None:
     ("line", "text", "start", "end"),
     [
         ("[from 0s - 3s] a man  kicks ", "a man kicks", 0.0, 3.0),
+        ("[from:0s-to:4s] a man kicks", "a man kicks", 0.0, 4.0),
+        ("[from:to(0:3s)] a man kicks", "a man kicks", 0.0, 3.0),
+        ("[from 4s- to 9s] a man kicks", "a man kicks", 4.0, 9.0),
+        ("[from 0s to 5s] a man kicks", "a man kicks", 0.0, 5.0),
         ("a man kicks#a/DET man/NOUN#1.5#4.0", "a man kicks", 1.5, 4.0),
         ("a man kicks#a/DET man/NOUN#0.0#0.0", "a man kicks", 0.0, math.inf),
         ("\ta man\nkicks.", "a man kicks.", 0.0, math.inf),

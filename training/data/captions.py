@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from t2m_blender.engine.errors import InputError
 
 _TIMED = re.compile(
-    r"^\[\s*from\s+(?P<start>[\d.]+)\s*s?\s*-\s*(?P<end>[\d.]+)\s*s?\s*\]\s*", re.IGNORECASE
+    r"^\[\s*from[\s:]*(?:to\()?(?P<start>[\d.]+)\s*s?[\s:-]+(?:to)?[\s:]*"
+    r"(?P<end>[\d.]+)\s*s?\)?\s*\]\s*",
+    re.IGNORECASE,
 )
 _SIDE = re.compile(
     r"\b(?P<side>left|right)(?P<end>s|wards?|most|sides?|hand(?:ed)?|foot(?:ed)?|)\b", re.IGNORECASE
