@@ -110,6 +110,26 @@ def action_curves(
     ]
 
 
+def action_parts(action: bpy.types.Action) -> list[tuple[Any | None, list[bpy.types.FCurve]]]:
+    """The slots of an Action, each with its F-curves; before 4.4 there is one, None."""
+    if not hasattr(action, "slots"):
+        return [(None, list(action.fcurves))]
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    return [
+        (slot, [curve for bag in bags if bag.slot == slot for curve in bag.fcurves])
+        for slot in action.slots
+    ]
+
+
+def play_action(armature: bpy.types.Object, action: bpy.types.Action, slot: Any | None) -> None:
+    """Makes one slot of an Action what the armature plays, alone: the NLA is off."""
+    data = armature.animation_data or armature.animation_data_create()
+    data.use_nla = False
+    data.action = action
+    if slot is not None:
+        data.action_slot = slot
+
+
 def _new_channels(
     action: bpy.types.Action, armature: bpy.types.Object
 ) -> tuple[Any, Any, Any | None]:

@@ -49,19 +49,19 @@ def write_motion(generated: GeneratedMotion, path: Path, *, frames: int | None =
         raise InputError(
             f"{path.name!r} has no suffix that can be written; use one of {' '.join(SUFFIXES)}."
         )
-    with _temporary_beside(path) as temporary, _quiet(), _own_figure() as context:
+    with _temporary_beside(path) as temporary, quiet(), _own_figure() as context:
         armature = place_motion(context, generated, frames=frames)
         try:
             with _only_figure(context, armature):
                 save(context, armature, temporary)
         except (RuntimeError, OSError) as error:
             raise OutputError(
-                f"Blender could not write {path}: {_reason(error)}. Check the folder and the free "
-                "space."
+                f"Blender could not write {path}: {telling_line(error)}. Check the folder and the "
+                "free space."
             ) from error
 
 
-def _reason(error: Exception) -> str:
+def telling_line(error: Exception) -> str:
     """The line that matters of an operator's error, which may hold a whole traceback."""
     lines = [line.strip() for line in str(error).splitlines()]
     telling = [line for line in lines if line and not line.startswith("Location:")]
@@ -132,7 +132,7 @@ def _own_figure() -> Iterator[bpy.types.Context]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps what Blender and its exporters print away from standard output."""
     sys.stdout.flush()
     kept = os.dup(1)
@@ -189,7 +189,7 @@ def _save_bvh(context: bpy.types.Context, armature: bpy.types.Object, path: Path
     # rest. Their keys are in their own axes, and stay right.
     armature.data.transform(Matrix.Rotation(-pi / 2, 4, "X"))
     armature.data.update_tag()
-    with _enabled("io_anim_bvh"):
+    with enabled("io_anim_bvh"):
         bpy.ops.export_anim.bvh(
             filepath=str(path),
             frame_start=context.scene.frame_start,
@@ -220,7 +220,7 @@ def _last_as_long_as_motion(scene: bpy.types.Scene, armature: bpy.types.Object) 
 
 
 @contextmanager
-def _enabled(add_on: str) -> Iterator[None]:
+def enabled(add_on: str) -> Iterator[None]:
     """One of Blender's own add-ons, enabled for the moment if it is not (the BVH one in 5.0)."""
     import addon_utils
 

@@ -7,9 +7,21 @@ time, in the terms of Blender's pose channels (`matrix_basis`).
 
 from __future__ import annotations
 
-from .bone_map import BoneMap, map_bones
+from .bone_map import BoneMap, map_bones, map_bones_to_read
 from .default_rig import default_rig
+from .read_back import NamedMotion, read_motion
 from .rig import Bone, PoseTrack, Rig
 from .solve import motion_to_pose
 
-__all__ = ["Bone", "BoneMap", "PoseTrack", "Rig", "default_rig", "map_bones", "motion_to_pose"]
+__all__ = [
+    "Bone",
+    "BoneMap",
+    "NamedMotion",
+    "PoseTrack",
+    "Rig",
+    "default_rig",
+    "map_bones",
+    "map_bones_to_read",
+    "motion_to_pose",
+    "read_motion",
+]
