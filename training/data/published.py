@@ -225,7 +225,7 @@ def mend_yaw(features: NDArray[np.float32], skeleton: Skeleton) -> tuple[NDArray
     cosine = (moved[..., 0] * seen[..., 0] + moved[..., 2] * seen[..., 2]).sum(axis=-1)
     true = np.append(np.arctan2(sine, cosine) / 2.0, 0.0)  # the last frame's turn is not told
     written = wide[:, 0]
-    flipped = (np.abs(true + written) < 0.1 * np.abs(true - written)) & (np.abs(written) > 1e-3)
+    flipped = (np.abs(true + written) < 0.1 * np.abs(true - written)) & (np.abs(written) > 1e-4)
     flipped[-1] = False
     if not flipped.any():
         return features, 0
