@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -23,10 +24,13 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .data import inspection_report, prepare
+    from .data import augment, inspection_report, prepare
 
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -34,6 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("prepare", help="turn motion capture and captions into a dataset")
     prepare.add_arguments(command)
     command.set_defaults(run=prepare.run)
+
+    command = commands.add_parser("augment", help="make more training clips of those in a dataset")
+    augment.add_arguments(command)
+    command.set_defaults(run=augment.run)
 
     command = commands.add_parser("inspect", help="tell what is in a dataset: counts, outliers ...")
     inspection_report.add_arguments(command)

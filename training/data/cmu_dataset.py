@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,12 @@ from numpy.typing import NDArray
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.skeleton import HUMANML3D, Skeleton
-from training.data.captions import is_mirrorable, mirror_caption
 from training.data.cmu import CREDIT, LICENCE
 from training.data.cmu_clips import Cut, Plan, plan_clips
 from training.data.cmu_files import DuplicateTrialError, open_trials
 from training.data.dataset import Clip, Dataset, Skipped, statistics, write_dataset
 from training.data.floor import Array, standing_features
-from training.data.mirror import mirrored_joints
+from training.data.mirror import mirrored_clip, mirrored_motion
 
 Progress = Callable[[int, int], None]
 
@@ -115,13 +113,6 @@ def _clips(
     )
     made = [(clip, array)]
     if mirror:
-        texts = [(mirror_caption(t), o) for t, o in cut.captions if is_mirrorable(t)]
-        copy = replace(
-            clip,
-            id="M" + cut.id,
-            captions=tuple(t for t, _ in texts),
-            caption_origins=tuple(o for _, o in texts),
-            mirrored=True,
-        )
-        made.append((copy, standing_features(mirrored_joints(joints, skeleton), skeleton)))
+        copy = standing_features(mirrored_motion(joints, skeleton), skeleton)
+        made.append((mirrored_clip(clip), copy))
     return made

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import (
+    Facing,
     feature_columns,
     features_to_joints,
     motion_to_features,
@@ -33,20 +34,24 @@ def floor_height(joints: Array) -> float:
     return float(np.median(lowest[lowest <= bottom + _NEAR])) - _SOLE
 
 
-def standing_features(joints: Array, skeleton: Skeleton) -> NDArray[np.float32]:
+def standing_features(
+    joints: Array, skeleton: Skeleton, *, facing: Facing = "body"
+) -> NDArray[np.float32]:
     """Features [T - 1, D] float32 of a uniform clip [T, J, 3], on its robust floor.
+
+    They face as `motion_to_features` tells; datasets of our own face as the body does.
 
     Raises:
         InputError: NaN, or the features do not give the joints back within 1 mm.
     """
-    features = motion_to_features(joints, skeleton, uniform=False, facing="body")
+    features = motion_to_features(joints, skeleton, uniform=False, facing=facing)
     lift = float(joints[..., 1].min()) - floor_height(joints)
     columns = feature_columns(skeleton)
     features[:, columns["root_height"]] += lift
     features[:, columns["positions"]][:, 1::3] += lift
     stored = features.astype(np.float32)
     back = features_to_joints(stored.astype(np.float64), skeleton)
-    placed = placed_joints(joints, skeleton, facing="body")[:-1] + np.array([0.0, lift, 0.0])
+    placed = placed_joints(joints, skeleton, facing=facing)[:-1] + np.array([0.0, lift, 0.0])
     error = float(np.linalg.norm(back - placed, axis=-1).max())
     if not error < 1e-3:
         raise InputError(f"The features give the joints back only within {1000 * error:.1f} mm.")

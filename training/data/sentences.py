@@ -33,6 +33,13 @@ def sentences(facts: Facts) -> list[str]:
     return []
 
 
+def travel_sentences(facts: Facts) -> list[str]:
+    """Sentences about going somewhere or turning during the whole of a clip, or none."""
+    if facts.upright < 0.7:
+        return []
+    return [text for text in _turn_in_place(facts) or _travel(facts) if " then " not in text]
+
+
 def counted_sentences(facts: Facts) -> list[str]:
     """Sentences with numbers: metres, steps, degrees, heights; none where they would not be sure.
 
@@ -55,7 +62,9 @@ def counted_sentences(facts: Facts) -> list[str]:
             found.append(f"{first}, taking {steps} steps")
     elif _turn_in_place(facts):
         side = "left" if facts.turn > 0 else "right"
-        found.append(f"a person turns about {round(facts.turn_size / 45) * 45} degrees to the {side}")
+        found.append(
+            f"a person turns about {round(facts.turn_size / 45) * 45} degrees to the {side}"
+        )
     elif _jump(facts) and facts.jump_height > 0.1:
         found.append(f"{first}, about {round(facts.jump_height * 20) * 5} centimeters high")
     elif _squat(facts) and facts.squats > 1 and facts.squats in _NUMBERS:
