@@ -16,6 +16,7 @@ from pathlib import Path
 
 from t2m_blender.engine.errors import T2MError
 from training.data.amass import prepare_amass
+from training.data.clips import ClipOptions, prepare_actions, prepare_clips
 from training.data.cmu_dataset import prepare_cmu
 from training.data.dataset import Dataset, counts
 from training.data.published import EDITIONS, prepare_published
@@ -159,6 +160,29 @@ def _amass(args: argparse.Namespace, on_progress: Progress | None) -> Dataset:
     )
 
 
+def _clip_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--captions", type=Path, help="CSV with file, clip, caption ... (see clip_table.py)"
+    )
+    parser.add_argument("--licence", help="of the motion (from the licence file beside it)")
+    parser.add_argument("--shortest", type=float, default=1.0, help="seconds a clip has (1)")
+    parser.add_argument("--val", type=float, default=0.0, help="share of clips for val (0)")
+    parser.add_argument("--test", type=float, default=0.0, help="share of clips for test (0)")
+    _mirror_option(parser)
+
+
+def _clips(args: argparse.Namespace, on_progress: Progress | None) -> Dataset:
+    prepare = prepare_clips if args.source == "clips" else prepare_actions
+    options = ClipOptions(not args.no_mirror, args.shortest, args.val, args.test, args.licence)
+    return prepare(
+        args.folder,
+        args.output,
+        captions=args.captions,
+        options=options,
+        on_progress=on_progress,
+    )
+
+
 SOURCES = {
     "cmu": Source(
         "CMU trials (ASF/AMC, BVH) with HumanML3D's captions and ours",
@@ -183,5 +207,17 @@ SOURCES = {
         "AMASS's sets (CMU/, KIT/ ...) and humanact12/",
         _amass_options,
         _amass,
+    ),
+    "clips": Source(
+        "animation files (.glb, .gltf, .fbx, .bvh) read through Blender",
+        "a folder of animation files",
+        _clip_options,
+        _clips,
+    ),
+    "actions": Source(
+        "the Actions of a .blend file, with a caption each",
+        "the .blend file",
+        _clip_options,
+        _clips,
     ),
 }
