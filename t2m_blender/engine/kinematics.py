@@ -3,8 +3,8 @@
 
 A rotation here is global: it turns a segment of the rest pose into the segment of the motion. The
 hips and the chest are rigid bodies with several children and take the turn that fits them all;
-every other joint swings its one bone into place from where its parent has carried it, with no twist
-of its own. Nothing depends on where the character faces.
+every other joint swings its one bone into place from where its parent has carried it, with no more
+twist than steadiness over time asks for. Nothing depends on where the character faces.
 """
 
 from __future__ import annotations
@@ -14,12 +14,22 @@ import numpy as np
 from .rotations import (
     Array,
     matrix_to_quaternion,
+    normalise,
+    quaternion_angle,
     quaternion_between,
+    quaternion_conjugate,
     quaternion_continuous,
+    quaternion_from_axis_angle,
     quaternion_multiply,
     quaternion_rotate,
 )
 from .skeleton import Skeleton
+
+
+_STILL = np.array([1.0, 0.0, 0.0, 0.0])
+_FREE_SPIN = (
+    0.05  # radians a frame that a bone may always spin, to come back to its untwisted state
+)
 
 
 def recover_rotations(joints: Array, rest: Array, skeleton: Skeleton) -> Array:
@@ -49,9 +59,10 @@ def recover_rotations(joints: Array, rest: Array, skeleton: Skeleton) -> Array:
             rotations[:, joint] = rotations[:, parent]
         elif len(mine) == 1:
             rest_bone = rest[mine[0]] - rest[joint]
-            carried = quaternion_rotate(rotations[:, parent], rest_bone)
-            swing = quaternion_between(carried, joints[:, mine[0]] - joints[:, joint])
-            rotations[:, joint] = quaternion_multiply(swing, rotations[:, parent])
+            bone = joints[:, mine[0]] - joints[:, joint]
+            seen = quaternion_rotate(quaternion_conjugate(rotations[:, parent]), bone)
+            swing = _steady_swing(normalise(rest_bone), normalise(seen))
+            rotations[:, joint] = quaternion_multiply(rotations[:, parent], swing)
         else:
             bones = joints[:, mine] - joints[:, joint : joint + 1]
             rotations[:, joint] = fit_rotation(rest[mine] - rest[joint], bones)
@@ -68,6 +79,34 @@ def forward_kinematics(rotations: Array, root: Array, rest: Array, skeleton: Ske
         bone = quaternion_rotate(rotations[:, parent], rest[joint] - rest[parent])
         joints[:, joint] = joints[:, parent] + bone
     return joints
+
+
+def _steady_swing(rest: Array, directions: Array) -> Array:
+    """Rotations [T, 4] from one unit vector [3] to many [T, 3], as untwisted as steadiness allows.
+
+    The shortest turn to each direction spins about it when the direction passes close to the rest
+    bone's opposite (an arm behind the back). Where that spin is faster than the bone's own swing, it
+    is held back to the swing's speed and made up for afterwards.
+    """
+    shortest = quaternion_between(rest, directions)
+    step = quaternion_between(directions[:-1], directions[1:])  # carries the bone without spin
+    change = quaternion_multiply(shortest[1:], quaternion_conjugate(shortest[:-1]))
+    spin = quaternion_multiply(change, quaternion_conjugate(step))
+    along = np.sum(spin[:, 1:] * directions[1:], axis=-1)
+    spins = _wrapped(2.0 * np.arctan2(along, spin[:, 0]))
+    limits = quaternion_angle(step, _STILL) + _FREE_SPIN
+    if np.all(np.abs(spins) <= limits):
+        return shortest
+    lag = np.zeros(len(directions))
+    for t, (wanted, limit) in enumerate(zip(spins, limits, strict=True)):
+        taken = np.clip(_wrapped(wanted - lag[t]), -limit, limit)
+        lag[t + 1] = lag[t] + taken - wanted
+    return quaternion_multiply(quaternion_from_axis_angle(directions, lag), shortest)
+
+
+def _wrapped(angle: Array) -> Array:
+    """Angles in radians brought to -pi .. pi."""
+    return (angle + np.pi) % (2.0 * np.pi) - np.pi
 
 
 def _topological(parents: tuple[int, ...]) -> list[int]:

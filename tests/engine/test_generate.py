@@ -19,12 +19,16 @@ def model() -> TextToMotion:
 def test_a_seed_means_the_same_motion_alone_and_in_a_batch(model: TextToMotion) -> None:
     prompts = ["a person walks forward", "someone jumps up", "a man sits down on a chair"]
     together = generate_batch(prompts, model=model, seeds=[1, 2, 3], seconds=[None, 2.0, None])
-    for prompt, seed, seconds, made in zip(prompts, [1, 2, 3], [None, 2.0, None], together, strict=True):
+    for prompt, seed, seconds, made in zip(
+        prompts, [1, 2, 3], [None, 2.0, None], together, strict=True
+    ):
         alone = generate(prompt, model=model, seed=seed, seconds=seconds)
         assert np.array_equal(alone.tokens, made.tokens)
         assert np.abs(alone.motion.joints - made.motion.joints).max() < 1e-4
     again = generate(prompts[0], model=model, seed=1)
-    assert np.array_equal(again.motion.joints, generate(prompts[0], model=model, seed=1).motion.joints)
+    assert np.array_equal(
+        again.motion.joints, generate(prompts[0], model=model, seed=1).motion.joints
+    )
     other = generate(prompts[0], model=model, seed=4)
     assert not np.array_equal(other.tokens[:10], again.tokens[:10])
 
@@ -37,7 +41,9 @@ def test_exact_length(model: TextToMotion, seconds: float) -> None:
 
 
 def test_free_length_ends_by_itself(model: TextToMotion) -> None:
-    made = generate_batch(["a person walks forward"] * 8, model=model, seeds=range(8), seconds=[None] * 8)
+    made = generate_batch(
+        ["a person walks forward"] * 8, model=model, seeds=range(8), seconds=[None] * 8
+    )
     frames = [m.motion.frames for m in made]
     assert min(frames) >= 20
     assert max(frames) <= 200

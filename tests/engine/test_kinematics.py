@@ -57,6 +57,19 @@ def test_rotations_change_no_faster_than_bones(joints: np.ndarray) -> None:
     assert np.all(jump < 1.5 * swing + np.radians(5))
 
 
+def test_a_bone_that_passes_its_opposite_does_not_spin() -> None:
+    """An arm that swings past straight back: the shortest turn would spin it by half a circle."""
+    angle = np.linspace(np.radians(150), np.radians(210), 40)
+    path = np.stack((np.cos(angle), np.sin(angle), np.full(40, 0.02)), axis=1)
+    joints = np.tile(HUMANML3D.rest_pose, (40, 1, 1))
+    for joint, along in ((18, 0.25), (20, 0.5)):
+        joints[:, joint] = joints[:, 16] + along * normalise(path)
+    rotations = recover_rotations(joints, HUMANML3D.rest_pose, HUMANML3D)
+    assert quaternion_angle(rotations[1:], rotations[:-1]).max() < np.radians(8)
+    rebuilt = quaternion_rotate(rotations[:, 16], HUMANML3D.t_pose[18])
+    assert np.allclose(rebuilt, normalise(path), atol=1e-6)
+
+
 def test_conversions_agree() -> None:
     random = np.random.default_rng(0)
     q = normalise(random.normal(size=(1000, 4)))
