@@ -120,6 +120,18 @@ def test_a_mirrored_copy_is_not_told_again(dataset: Dataset) -> None:
     assert [f.clip for f in findings if f.kind == "root speed"] == ["000002", "M000003"]
 
 
+def test_trials_in_more_than_one_split_are_counted(dataset: Dataset) -> None:
+    assert inspect_dataset(dataset).shared_sources == ()
+    test = next(clip for clip in dataset.clips if clip.split == "test")
+    clips = tuple(
+        replace(clip, source=f"{clip.source}[0:9] then {test.source}[3:8]")
+        if clip.id == "012314"
+        else clip
+        for clip in dataset.clips
+    )
+    assert inspect_dataset(replace(dataset, clips=clips)).shared_sources == (test.source,)
+
+
 def test_kit_is_told_in_metres(tmp_path: Path, parity: Path) -> None:
     write_kit(tmp_path / "KIT-ML", parity)
     kit = prepare_published(tmp_path / "KIT-ML", tmp_path / "data", edition=KIT_EDITION)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import feature_columns, features_to_joints
 from t2m_blender.engine.skeleton import KIT, Skeleton
+from training.data.augment import sources_of
 from training.data.dataset import Clip, Dataset
 from training.data.floor import Array
 
@@ -121,7 +122,8 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
     split_words = [re.findall(r"[\w'-]+", text.lower()) for text in captions]
     splits: dict[str, set[str]] = {}
     for clip in dataset.clips:
-        splits.setdefault(clip.source, set()).add(clip.split)
+        for source in sources_of(clip):
+            splits.setdefault(source, set()).add(clip.split)
     return Inspection(
         dataset=dataset,
         lengths=np.array([clip.frames / dataset.skeleton.fps for clip in dataset.clips]),

@@ -34,9 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Runs `inspect`; returns the exit status."""
     inspection = inspect_dataset(read_dataset(arguments.dataset))
-    print(summary(inspection, shown=_SHOWN))
+    written = None
     if arguments.output:
-        print(write_report(inspection, arguments.output, arguments.clips, arguments.seed))
+        written = write_report(inspection, arguments.output, arguments.clips, arguments.seed)
+    print(summary(inspection, shown=_SHOWN))
+    if written:
+        print(f"\n{written}")
     return 3 if any(finding.fault for finding in inspection.findings) else 0
 
 
