@@ -85,8 +85,8 @@ def _steady_swing(rest: Array, directions: Array) -> Array:
     """Rotations [T, 4] from one unit vector [3] to many [T, 3], as untwisted as steadiness allows.
 
     The shortest turn to each direction spins about it when the direction passes close to the rest
-    bone's opposite (an arm behind the back). Where that spin is faster than the bone's own swing, it
-    is held back to the swing's speed and made up for afterwards.
+    bone's opposite (an arm behind the back). Where that spin is faster than the bone's own swing,
+    it is held back to the swing's speed and made up for afterwards.
     """
     shortest = quaternion_between(rest, directions)
     step = quaternion_between(directions[:-1], directions[1:])  # carries the bone without spin
