@@ -29,15 +29,15 @@ _PLACE = tempfile.TemporaryDirectory(prefix="t2m-cmu-sample-")
 
 
 @functools.cache
-def unpack_sample(shared: Path) -> Path:
-    """A source folder of TRIALS as `prepare` takes it: trials.json, pairs.json, NN/. Read only."""
-    folder = Path(_PLACE.name)
+def unpack_sample(shared: Path, trials: tuple[str, ...] = TRIALS) -> Path:
+    """A source folder of trials as `prepare` takes it: trials.json, pairs.json, NN/. Read only."""
+    folder = Path(tempfile.mkdtemp(dir=_PLACE.name))
     cmu = shared / "data" / "cmu"
     table = json.loads((cmu / "trials.json").read_text())
-    table = {name: table[name] for name in TRIALS}
+    table = {name: table[name] for name in trials}
     pairs = [p for p in json.loads((cmu / "pairs.json").read_text()) if p["trial"] in table]
     wanted = {row["file"] for row in table.values()}
-    wanted |= {f"{name.split('_')[0]}/{name.split('_')[0]}.asf" for name in TRIALS}
+    wanted |= {f"{name.split('_')[0]}/{name.split('_')[0]}.asf" for name in trials}
     wanted = {f"cmu/{path}" for path in wanted} - {"cmu/13/13.asf"}
     with tarfile.open(cmu / "cmu.tar.xz") as archive:
         for member in archive:

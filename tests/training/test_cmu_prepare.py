@@ -13,6 +13,7 @@ import pytest
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import feature_columns, features_to_joints
+from t2m_blender.engine.rotations import quaternion_from_axis_angle, quaternion_rotate
 from t2m_blender.engine.skeleton import HUMANML3D
 from training.data import prepare
 from training.data.captions import mirror_caption
@@ -20,6 +21,7 @@ from training.data.cmu_clips import plan_clips, rest
 from training.data.cmu_dataset import prepare_cmu
 from training.data.cmu_files import Trials, open_trials
 from training.data.dataset import Dataset, read_dataset, statistics
+from training.data.facts import facing
 from training.data.mirror import mirrored_motion
 from training.data.sheet import draw_sheet
 
@@ -103,7 +105,7 @@ def test_clips_captions_and_mirrored_copies(dataset: Dataset) -> None:
         assert copy.captions == tuple(mirror_caption(c) for c in clip.captions)
         a = features_to_joints(dataset.features[clip.id].astype(np.float64), HUMANML3D)
         b = features_to_joints(dataset.features[copy.id].astype(np.float64), HUMANML3D)
-        np.testing.assert_allclose(lowered(mirrored_motion(a, HUMANML3D)), lowered(b), atol=2e-4)
+        np.testing.assert_allclose(aligned(mirrored_motion(a, HUMANML3D)), aligned(b), atol=2e-4)
     turn = by_id["cmu_16_17_0000"]
     assert any("left" in c for c in turn.captions)
     assert by_id["cmu_09_01_gait"].frames == 99
@@ -111,10 +113,10 @@ def test_clips_captions_and_mirrored_copies(dataset: Dataset) -> None:
     assert all("nsf" in dataset.credit.lower() and clip.licence for clip in dataset.clips)
 
 
-def lowered(joints: np.ndarray) -> np.ndarray:
-    """On the lowest place: a mirrored clip, whose longer leg is now the other, may stand higher."""
-    result: np.ndarray = joints - [0.0, joints[..., 1].min(), 0.0]
-    return result
+def aligned(joints: np.ndarray) -> np.ndarray:
+    """On its lowest place and facing +z: a mirrored clip's legs change length, and its heading."""
+    turn = quaternion_from_axis_angle(np.array([0.0, 1.0, 0.0]), -facing(joints, HUMANML3D)[0])
+    return quaternion_rotate(turn, joints - [0.0, joints[..., 1].min(), 0.0])
 
 
 def test_statistics_are_of_the_train_split_and_grouped(dataset: Dataset) -> None:

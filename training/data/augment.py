@@ -60,8 +60,8 @@ class Augmentations:
         for speed in self.speeds:
             if not 0.5 <= speed <= 2.0 or speed == 1.0:
                 raise InputError(f"A speed is between 0.5 and 2 and not 1; {speed} is not.")
-        if min(self.compose, self.body_parts) < 0:
-            raise InputError("The number of clips to make cannot be negative.")
+        if min(self.compose, self.body_parts, self.seed) < 0:
+            raise InputError("The numbers of clips to make and the seed cannot be negative.")
 
 
 def sources_of(clip: Clip) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ _BLEND = 6  # frames: 0.3 s at 20 fps
 _SEARCH = 12  # frames from either end, in which the seam may lie; no more than a sixth of a clip
 _MISFIT = 0.09  # metres, root mean square over the joints of both windows
 _FASTER = 1.15  # a joint's step at the seam, as a multiple of the largest step near it
-_SLIDE = 0.04  # metres that a standing foot may slide more than in the two motions
+_SLIDE = 0.02  # metres that a standing foot may slide more than in the two motions
 _GROUNDED = 0.05  # metres of a toe over the floor
 _NEAR = 8  # frames around the seam that say what is usual there
 

@@ -31,7 +31,7 @@ from training.data.phrases import (
 from training.data.sentences import travel_sentences
 from training.data.speed import paced_captions, resampled
 
-_TRIES = 60  # pairs that are tried for each that is wanted
+_TRIES, _MORE_TRIES = 60, 2000  # pairs that are tried for each that is wanted, and once
 _CAPTIONS = 3  # of a new clip
 
 
@@ -86,7 +86,7 @@ def joined_clips(
         return
     weights = np.sqrt([len(by_verb[verb]) for verb in verbs_there])
     tried = set()
-    for _ in range(_TRIES * number):
+    for _ in range(_MORE_TRIES + _TRIES * number):
         a, b = (
             pool[random.integers(len(pool))]
             for pool in (
@@ -125,7 +125,7 @@ def body_part_clips(
         return
     verbs = sorted(arms)
     tried = set()
-    for _ in range(_TRIES * number):
+    for _ in range(_MORE_TRIES + _TRIES * number):
         pool = arms[verbs[random.integers(len(verbs))]]
         upper, phrases = pool[random.integers(len(pool))]
         lower = legs[random.integers(len(legs))]
