@@ -264,6 +264,26 @@ def test_frames_are_those_of_the_published_scripts(
     assert factor == pytest.approx(slower)
 
 
+def test_another_rate_plays_at_its_true_speed(place: Path) -> None:
+    """HumanML3D would make 80 frames, 4 s, of these 160 source frames; they last 2.7 s."""
+    with np.load(place / "amass/CMU/05/walk_poses.npz") as file:
+        still = file["poses"][:1].repeat(600, axis=0)
+    glide = np.arange(600)[:, None] * [0.01, 0.0, 0.0]
+    edit(place, "CMU/05", mocap_framerate=np.array(59.0), poses=still, trans=glide)
+    (place / "notes/texts/000002.txt").write_text(
+        "he kneels#he/PRON#0.0#3.5\nhe nods#he/PRON#0.5#3.0\n"
+    )
+    assert prepare(place, "--no-mirror") == 0
+    dataset = read_dataset(place / "out")
+    frames = {row.id: row.frames for row in dataset.clips}
+    assert frames["000002"] == 54
+    speed = np.linalg.norm(dataset.features["000002"][:, 1:3], axis=1)
+    np.testing.assert_allclose(speed, speed[0], rtol=1e-4)  # between source frames as on them
+    # captions were timed on the slow clip: 3.5 s there are 2.37 s, and 2.5 s are 1.69 s
+    assert frames["000002a"] == 47
+    assert skipped_of(dataset)["000002b"] == ("its part of 34 frames is shorter than 40", True)
+
+
 def test_faults_are_named_and_the_rest_is_kept(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -199,11 +199,28 @@ def test_an_unusable_folder_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_place_that_cannot_be_written_is_told_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("")
+    places = {"no/where": "there is no folder", "file": "is a file", "full": "other files"}
+    for place, message in places.items():
+        # the source is not even looked at
+        assert main(["prepare", "kit", "nowhere", "-o", str(tmp_path / place), "--quiet"]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_statistics_of_other_data_are_told_apart(folder: Path, tmp_path: Path) -> None:
     np.save(folder / "Std.npy", 2.0 * np.load(folder / "Std.npy"))
     dataset = prepare_published(folder, tmp_path / "a", edition=HUMANML3D_EDITION)
     assert "std within 50.0 %" in dataset.notes[-1]
     assert "not the whole" in dataset.notes[-1]
+    mean = np.load(folder / "Mean.npy")
+    np.save(folder / "Mean.npy", mean + 9.0 * (np.arange(263) == 5))
+    dataset = prepare_published(folder, tmp_path / "c", edition=HUMANML3D_EDITION)
+    assert "standard deviations (column 5)" in dataset.notes[-1]
     np.save(folder / "Std.npy", np.ones(251))
     dataset = prepare_published(folder, tmp_path / "b", edition=HUMANML3D_EDITION)
     assert "of another dataset" in dataset.notes[-1]

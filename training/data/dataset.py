@@ -151,15 +151,28 @@ def counts(clips: Sequence[Clip], fps: float) -> dict[str, dict[str, float]]:
     return table
 
 
+def check_output(folder: Path) -> None:
+    """Says before long work whether a dataset may be written there.
+
+    Raises:
+        OutputError: it holds other files, is a file, or is in a folder that does not exist.
+    """
+    if not folder.parent.is_dir():
+        raise OutputError(f"{folder} cannot be made: there is no folder {folder.parent}.")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; give a new folder.")
+    strangers = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    if set(strangers) - set(_FILES) - {"READY", "sheet.png"}:
+        raise OutputError(f"{folder} holds other files; give an empty or a new folder.")
+
+
 def write_dataset(dataset: Dataset, folder: Path) -> None:
     """Writes the folder; it appears complete or not at all.
 
     Raises:
         OutputError: it holds other files, or cannot be written.
     """
-    strangers = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-    if set(strangers) - set(_FILES) - {"READY", "sheet.png"}:
-        raise OutputError(f"{folder} holds other files; give an empty or a new folder.")
+    check_output(folder)
     header: dict[str, Any] = {
         "format": FORMAT,
         "name": dataset.name,

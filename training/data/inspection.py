@@ -112,12 +112,8 @@ def inspect_dataset(dataset: Dataset) -> Inspection:
         else:
             measured[clip.id] = measure_clip(array, dataset.skeleton)
     findings += _outliers(measured)
-    odd = {(finding.clip, finding.kind) for finding in findings}
-    findings = [
-        f
-        for f in findings
-        if f.fault or (f.clip.removeprefix("M"), f.kind) not in odd - {(f.clip, f.kind)}
-    ]
+    told = {("M" + finding.clip, finding.kind) for finding in findings}
+    findings = [f for f in findings if f.fault or (f.clip, f.kind) not in told]
     captions = [text for clip in dataset.clips if not clip.mirrored for text in clip.captions]
     split_words = [re.findall(r"[\w'-]+", text.lower()) for text in captions]
     splits: dict[str, set[str]] = {}

@@ -18,7 +18,7 @@ from t2m_blender.engine.errors import T2MError
 from training.data.amass import prepare_amass
 from training.data.clips import ClipOptions, prepare_actions, prepare_clips
 from training.data.cmu_dataset import prepare_cmu
-from training.data.dataset import Dataset, counts
+from training.data.dataset import Dataset, check_output, counts
 from training.data.published import EDITIONS, prepare_published
 
 Progress = Callable[[int, int], None]
@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"\r{done} of {total}", end="" if done < total else "\n", file=sys.stderr)
 
     try:
+        check_output(args.output)
         dataset = SOURCES[args.source].prepare(args, None if args.quiet else show)
     except T2MError as error:
         print(f"error: {error}", file=sys.stderr)
