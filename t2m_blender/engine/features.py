@@ -250,16 +250,20 @@ def _body_heading(joints: NDArray[np.float64], skeleton: Skeleton) -> Array:
 
     The torso's rotation is split into tilt and turn (swing and twist), so that leaning, rolling and
     cartwheels do not read as turning. The turn's quaternion (w, 0, y, 0) is short where the torso is
-    upside down and its heading undefined, and weighs little there.
+    upside down and its heading undefined: such moments weigh little in the smoothing.
     """
     s = skeleton
     torso = [s.left_hip, s.right_hip, s.left_shoulder, s.right_shoulder]
     rest = s.with_bone_lengths(joints[0]).rest_pose
     rotation = fit_rotation(rest[torso] - rest[0], joints[:, torso] - joints[:, :1])
     twist = quaternion_continuous(rotation[:, [0, 2]])
-    turn = normalise(_gaussian_smoothed(twist, _BODY_SIGMA))
-    still = np.zeros(len(turn))
-    return np.stack((turn[:, 0], still, -turn[:, 1], still), axis=-1)
+    certain = np.linalg.norm(twist, axis=-1, keepdims=True)
+    half = np.unwrap(np.arctan2(twist[:, 1:], twist[:, :1]), axis=0)
+    half = _gaussian_smoothed(certain * half, _BODY_SIGMA) / np.maximum(
+        _gaussian_smoothed(certain, _BODY_SIGMA), 1e-9
+    )
+    still = np.zeros(len(half))
+    return np.stack((np.cos(half[:, 0]), still, -np.sin(half[:, 0]), still), axis=-1)
 
 
 def _local_rotations(joints: Array, heading: Array, skeleton: Skeleton) -> Array:
