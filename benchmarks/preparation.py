@@ -111,10 +111,9 @@ def stages_of(clips: list[Array]) -> dict[str, Callable[[], object]]:
         random.normal(size=(6890, 3)),
         random.normal(size=(6890, 3, 10)) * 0.01,
         np.full((22, 6890), 1.0 / 6890),
-        np.array(HUMANML3D.parents),
     )
     poses, trans = random.normal(size=(FRAMES, 156)) * 0.3, random.normal(size=(FRAMES, 3))
-    stages: dict[str, Callable[[], object]] = {
+    return {
         "joints -> features": lambda: [motion_to_features(j, HUMANML3D) for j in clips],
         "features -> joints": lambda: [features_to_joints(f, HUMANML3D) for f in wide],
         "cmu: floor, features, check": lambda: [standing_features(j, HUMANML3D) for j in clips],
@@ -123,16 +122,10 @@ def stages_of(clips: list[Array]) -> dict[str, Callable[[], object]]:
             for j, m in ((j, mirrored_joints(j, HUMANML3D)) for j in clips)
         ],
         "humanml3d, kit: yaw mended": lambda: [mend_yaw(f, HUMANML3D) for f in features],
-    }
-    try:
-        import smplx  # noqa: F401
-    except ImportError:
-        print("smplx is not installed: AMASS is left out")
-    else:
-        stages["amass: SMPL-H poses -> joints"] = lambda: [
+        "amass: SMPL-H poses -> joints": lambda: [
             body_joints(body, poses, np.zeros(10), trans) for _ in clips
-        ]
-    return stages
+        ],
+    }
 
 
 def measure(name: str, work: Callable[[], object], count: int, processes: int) -> Row:

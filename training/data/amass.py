@@ -77,7 +77,6 @@ def prepare_amass(
 
     Raises:
         InputError: a folder is not of this form, or nothing in it can be used.
-        RuntimeMissingError: torch or smplx is not installed.
         OutputError: output cannot be written.
     """
     if not source.is_dir():

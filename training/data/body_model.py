@@ -1,22 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Joints of the SMPL-H body from AMASS's pose parameters, by `smplx`'s own functions.
+"""Joints of the SMPL-H body from AMASS's pose parameters.
 
-Joints depend on shape and pose, not on the skinned surface, so no vertex is ever posed: a clip of
-ten seconds takes milliseconds. It also needs less of the model file than `smplx.SMPLH` asks for:
-the model that AMASS itself gives out ("Extended SMPL+H") has no hand components, which that class
-insists on (vchoutas/smplx, issue 210).
+Joints depend on shape and pose, not on the skinned surface, so no vertex is ever posed: they are
+regressed from the shaped body at rest, and each turns what hangs on it. They equal those of the
+package `smplx` (tested), which is not needed: its licence allows non-commercial research only, and
+its class SMPLH does not load the model that AMASS itself gives out ("Extended SMPL+H" has no hand
+components; vchoutas/smplx, issue 210).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from t2m_blender.engine.errors import InputError, RuntimeMissingError
+from t2m_blender.engine.errors import InputError
+from t2m_blender.engine.kinematics import forward_kinematics
+from t2m_blender.engine.rotations import (
+    normalise,
+    quaternion_from_axis_angle,
+    quaternion_multiply,
+)
+from t2m_blender.engine.skeleton import HUMANML3D
 
 Array = NDArray[np.float64]
 
@@ -34,13 +41,11 @@ class BodyModel:
         template: [V, 3] the mean body in metres.
         shape_directions: [V, 3, B] its change with each shape coefficient.
         regressor: [22, V] joints from vertices.
-        parents: [22] of the body's joints; -1 is the root's.
     """
 
     template: Array
     shape_directions: Array
     regressor: Array
-    parents: NDArray[np.int64]
 
 
 def find_body_model(folder: Path, gender: str) -> Path | None:
@@ -93,13 +98,12 @@ def read_body_model(path: Path) -> BodyModel:
             f"{path} has {joints} joints and {len(template)} vertices; SMPL-H has 52 and 6890. "
             "SMPL (24 joints) and SMPL-X (55) do not fit AMASS's 'SMPL+H G' files."
         )
-    parents = tree[0, :BODY_JOINTS].astype(np.int64)
-    parents[0] = -1
+    if tuple(tree[0, 1:BODY_JOINTS]) != HUMANML3D.parents[1:]:
+        raise InputError(f"{path} joins its bones in another order than SMPL-H does.")
     return BodyModel(
         template.astype(np.float64),
         directions[..., :_BETAS].astype(np.float64),
         regressor[:BODY_JOINTS].astype(np.float64),
-        parents,
     )
 
 
@@ -115,26 +119,12 @@ def body_joints(model: BodyModel, poses: Array, betas: Array, trans: Array) -> A
     Returns:
         [T, 22, 3] metres.
     """
-    torch, lbs = _smplx()
     used = min(len(betas), model.shape_directions.shape[-1])
     body = model.template + model.shape_directions[..., :used] @ betas[:used]
-    rest = torch.from_numpy(model.regressor @ body)
-    turns = lbs.batch_rodrigues(torch.from_numpy(poses[:, : 3 * BODY_JOINTS].reshape(-1, 3)))
-    joints, _ = lbs.batch_rigid_transform(
-        turns.view(len(poses), BODY_JOINTS, 3, 3),
-        rest.expand(len(poses), BODY_JOINTS, 3),
-        torch.from_numpy(model.parents),
-        dtype=torch.float64,
-    )
-    return np.asarray(joints.numpy()) + trans[:, None]
-
-
-def _smplx() -> tuple[Any, Any]:
-    try:
-        import torch
-        from smplx import lbs
-    except ImportError as error:
-        raise RuntimeMissingError(
-            f"AMASS needs the package {error.name}: pip install 't2m_blender[amass]'."
-        ) from None
-    return torch, lbs
+    rest = model.regressor @ body
+    vectors = poses[:, : 3 * BODY_JOINTS].reshape(-1, BODY_JOINTS, 3)
+    turns = quaternion_from_axis_angle(normalise(vectors), np.linalg.norm(vectors, axis=-1))
+    for joint in range(1, BODY_JOINTS):  # parents come before their children
+        parent = HUMANML3D.parents[joint]
+        turns[:, joint] = quaternion_multiply(turns[:, parent], turns[:, joint])
+    return forward_kinematics(turns, rest[0] + trans, rest, HUMANML3D)
