@@ -5,7 +5,8 @@ Rigs place joints differently inside the hips, spine, collars, neck, head and fe
 them. There the skeleton's own T-pose is turned as the rig's bones have turned since rest, so that a
 rig that stands at rest reads as a person who stands. Arms and legs take the directions between the
 rig's own joints, so that it does not matter in which pose it rests. Every bone gets the skeleton's
-length, and the root path is scaled by the length of the legs.
+length, and the root path is scaled by the length of the legs, above the height on which the feet
+stand at rest: thick soles must not lift those who sit or lie.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from .solve import FIGURE_TO_MOTION, rest_axes
 
 # Joints whose direction from their parent is that between two joints of the rig.
 _BY_POSITION = ("knee", "ankle", "elbow", "wrist")
+_FEET = ("left_ankle", "left_foot", "right_ankle", "right_foot")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ def read_motion(
     to_motion = FIGURE_TO_MOTION @ world[..., :3, :3]
 
     heads = {joint: posed[:, bones[joint], :3, 3] for joint in LIMBS}
-    rest = {joint: rig.bones[bones[joint]].head for joint in LIMBS}
+    rest = {joint: rig.bones[bones[joint]].head for joint in (*LIMBS, *_FEET) if joint in bones}
     axes = rest_axes(
         np.array([rest.get(joint, np.zeros(3)) for joint in names]), skeleton
     )  # armature space -> the T-pose's
@@ -169,7 +171,8 @@ def _root_path(
         hip, knee, ankle = (rest[f"{side}_{joint}"] for joint in ("hip", "knee", "ankle"))
         at_rest += float(np.linalg.norm(knee - hip) + np.linalg.norm(ankle - knee))
     first = world if world.ndim == 2 else world[0]
-    at_rest *= float(np.linalg.norm(first[:3, :3] @ axes[1]))
+    stretch = float(np.linalg.norm(first[:3, :3] @ axes[1]))
+    at_rest *= stretch
     if at_rest < 1e-9:
         raise InputError("The rig's legs have no length at rest; check which bones are mapped.")
     names = skeleton.joint_names
@@ -181,7 +184,19 @@ def _root_path(
     middle = _turned(FIGURE_TO_MOTION @ world[..., :3, :3], middle)
     middle = middle + world[..., :3, 3] @ FIGURE_TO_MOTION.T
     to_hips = (pose[skeleton.left_hip] + pose[skeleton.right_hip]) / 2 - pose[0]
-    return np.asarray(lengths / at_rest * middle - quaternion_rotate(pelvis, to_hips))
+    scale = lengths / at_rest
+    path = scale * middle - quaternion_rotate(pelvis, to_hips)
+    if {"left_foot", "right_foot"} <= set(rest):
+        ours = {joint: pose[names.index(joint)] for joint in _FEET}
+        path[:, 1] += _ankle_height(ours, np.array([0.0, 1.0, 0.0]))
+        path[:, 1] -= scale * _ankle_height(rest, axes[1]) * stretch
+    return np.asarray(path)
+
+
+def _ankle_height(joints: dict[str, Array], up: Array) -> float:
+    """How high the ankles are above the ball joints of the feet, both sides' mean."""
+    feet = [(joints[f"{side}_ankle"] - joints[f"{side}_foot"]) @ up for side in ("left", "right")]
+    return float(np.mean(feet))
 
 
 def _joined(root: Array, directions: Array, skeleton: Skeleton) -> Array:

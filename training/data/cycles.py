@@ -11,7 +11,8 @@ from t2m_blender.engine.skeleton import Skeleton
 from training.data.floor import Array
 
 _GAP = 0.08  # metres, mean over joints, between the ends of a clip that may be repeated
-_STANDING = 0.02  # metres above its own lowest place in which a foot joint stands
+_STANDING = 0.025  # metres above the lowest place of all in which a foot joint stands
+_SLIP = 0.25  # of the speed, which standing feet may differ from it at the median
 _FLOOR = np.array([1.0, 0.0, 1.0])
 
 
@@ -44,17 +45,19 @@ def travelling(joints: Array, skeleton: Skeleton, *, fps: float) -> Array:
     """A cycle on the spot [T, J, 3], moved steadily so that the standing feet rest on the floor.
 
     Raises:
-        InputError: no foot ever stands.
+        InputError: no foot stands for long enough, or the standing feet go several ways.
     """
-    velocities = []
-    for foot in (*skeleton.left_feet, *skeleton.right_feet):
-        height = joints[:, foot, 1]
-        stands = height < height.min() + _STANDING
-        steps = np.diff(joints[:, foot], axis=0) * fps
-        velocities.append(steps[stands[:-1] & stands[1:]])
-    standing = np.concatenate(velocities)
-    if len(standing) < 4:
+    feet = joints[:, [*skeleton.left_feet, *skeleton.right_feet]]
+    lowest = feet[..., 1].argmin(axis=1)
+    standing = feet[..., 1].min(axis=1) < feet[..., 1].min() + _STANDING
+    moments = np.flatnonzero(standing[:-1] & standing[1:] & (lowest[:-1] == lowest[1:]))
+    if len(moments) < 4:
         raise InputError("it cannot travel: no foot stands for long enough")
-    velocity = -np.median(standing, axis=0) * _FLOOR
+    steps = feet[moments + 1, lowest[moments]] - feet[moments, lowest[moments]]
+    velocities = steps * fps * _FLOOR
+    velocity = -np.median(velocities, axis=0)
+    slips = np.linalg.norm(velocities + velocity, axis=-1)
+    if np.median(slips) > max(_SLIP * float(np.linalg.norm(velocity)), 0.3):
+        raise InputError("it cannot travel: its standing feet do not go one way at one speed")
     time = np.arange(len(joints)) / fps
     return np.asarray(joints + (time[:, None] * velocity)[:, None])
