@@ -87,4 +87,9 @@ def _train_gpt(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "bpy" in sys.modules:  # with Blender loaded, Python's own winding down may hang or crash
+        os._exit(status)
+    sys.exit(status)

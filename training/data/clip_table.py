@@ -71,11 +71,24 @@ class ClipTable:
         return [f"{file}: {clip}" for file, clip in self._rows if (file, clip) not in self._found]
 
     def _row(self, file: str, clip: str) -> Wanted | None:
-        for key in ((file, clip), ("", clip)):
-            if key in self._rows and key != ("", ""):
-                self._found.add(key)
-                return self._rows[key]
-        return None
+        """What is said of the clip in this file, joined with what is said of it in every file."""
+        keys = [(file, clip), ("", clip)] if clip else [(file, clip)]
+        found = [key for key in keys if key in self._rows]
+        self._found.update(found)
+        if len(found) < 2:
+            return self._rows[found[0]] if found else None
+        here, anywhere = (self._rows[key] for key in found)
+        captions = {times: list(texts) for times, texts in here.captions.items()}
+        for times, texts in anywhere.captions.items():
+            kept = captions.setdefault(times, [])
+            kept += [text for text in texts if text not in kept]
+        return Wanted(
+            captions,
+            here.skip or anywhere.skip,
+            here.travel or anywhere.travel,
+            here.split or anywhere.split,
+            here.licence or anywhere.licence,
+        )
 
 
 def read_clip_table(path: Path) -> ClipTable:
