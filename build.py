@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes the extension's zip: `python build.py` -> dist/t2m_blender-VERSION.zip.
 
-Copies the package, the manifest, the licence and the notice as they are; sources are never edited. The
-same files give the same bytes. `blender -b --command extension validate FILE` judges the result.
+Copies the package, the manifest, the licence and the notice as they are; sources are never edited.
+The same files give the same bytes. `blender -b --command extension validate FILE` judges the result.
 """
 
 from __future__ import annotations

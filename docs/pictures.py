@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders generated motion for the docs: `python docs/pictures.py OUT.gif|OUT.png PROMPT [PROMPT ...]`.
+"""Renders generated motion: `python docs/pictures.py OUT.gif|OUT.png PROMPT [PROMPT ...]`.
 
 A .gif shows the motions side by side; a .png is a contact sheet, one row a prompt. Needs `bpy` and
 Pillow. Nothing is selected: the seed is the one given, for every prompt.
@@ -18,7 +18,9 @@ import numpy as np
 from mathutils import Vector
 from PIL import Image, ImageDraw, ImageFont
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script of a checkout, not a package
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # a script of a checkout, not a package
 
 from t2m_blender.blender.placement import place_motion
 from t2m_blender.engine.generate import GeneratedMotion, generate, load_model
@@ -106,7 +108,9 @@ def _floor() -> None:
     for i in range(-count // 2, count // 2):
         for j in range(-count // 2, count // 2):
             base = len(corners)
-            corners += [((i + a) * step, (j + b) * step, 0.0) for a, b in ((0, 0), (1, 0), (1, 1), (0, 1))]
+            corners += [
+                ((i + a) * step, (j + b) * step, 0.0) for a, b in ((0, 0), (1, 0), (1, 1), (0, 1))
+            ]
             faces.append((base, base + 1, base + 2, base + 3))
             dark.append((i + j) % 2)
     mesh = bpy.data.meshes.new("floor")

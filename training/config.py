@@ -119,9 +119,7 @@ def read_config(name_or_path: str) -> Config:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(sorted(file.stem for file in CONFIGS.glob("*.toml")))
-        raise InputError(
-            f"There is no config {path}; give a path or one of {known}."
-        ) from None
+        raise InputError(f"There is no config {path}; give a path or one of {known}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}.") from error
     vqvae, gpt = table.get("vqvae", {}), table.get("gpt", {})

@@ -74,12 +74,12 @@ def motion_to_features(
         skeleton: Declares bones, feet and facing joints.
         uniform: Give the clip the skeleton's bone lengths first; False where it has them already.
         facing: Whose heading the features turn with. "published" is HumanML3D's code to the letter:
-            shoulders against hips, smoothed over seconds, the identity forced on frame 0, and a sign
-            that flips where a clip turns past 180 degrees, so that such clips do not come back.
+            shoulders against hips, smoothed over seconds, the identity forced on frame 0, and a
+            sign that flips where a clip turns past 180 degrees, so that such clips are lost.
             "continuous" is the same with the sign mended; equal wherever the sign does not flip.
-            "body" is the torso's own turn about the vertical, smoothed over a second, with
-            nothing forced: no outliers at frame 0, in twists or in cartwheels. Features of one dataset, and the
-            model trained on it, share one of these; all of them come back the same way.
+            "body" is the torso's own turn about the vertical, smoothed over a second, with nothing
+            forced: no outliers at frame 0, in twists or in cartwheels. Features of one dataset,
+            and the model trained on it, share one of these; all of them come back the same way.
 
     Returns:
         [T - 1, D] float64, not normalised.
@@ -248,9 +248,9 @@ def _heading(joints: NDArray[np.float64], skeleton: Skeleton, facing: Facing) ->
 def _body_heading(joints: NDArray[np.float64], skeleton: Skeleton) -> Array:
     """Quaternions [T, 4] that undo the torso's turning about the vertical, smoothed.
 
-    The torso's rotation is split into tilt and turn (swing and twist), so that leaning, rolling and
-    cartwheels do not read as turning. The turn's quaternion (w, 0, y, 0) is short where the torso is
-    upside down and its heading undefined: such moments weigh little in the smoothing.
+    The torso's rotation is split into tilt and turn (swing and twist), so that leaning, rolling
+    and cartwheels do not read as turning. The turn's quaternion (w, 0, y, 0) is short where the
+    torso is upside down and its heading undefined: such moments weigh little in the smoothing.
     """
     s = skeleton
     torso = [s.left_hip, s.right_hip, s.left_shoulder, s.right_shoulder]

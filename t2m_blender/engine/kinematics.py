@@ -25,7 +25,6 @@ from .rotations import (
 )
 from .skeleton import Skeleton
 
-
 _STILL = np.array([1.0, 0.0, 0.0, 0.0])
 _FREE_SPIN = (
     0.05  # radians a frame that a bone may always spin, to come back to its untwisted state

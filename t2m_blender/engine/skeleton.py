@@ -168,9 +168,9 @@ HUMANML3D = Skeleton(
 KIT = Skeleton(
     name="kit-21",
     joint_names=_names(
-        "root spine chest neck head left_shoulder left_elbow left_wrist right_shoulder right_elbow"
-        " right_wrist left_hip left_knee left_ankle left_heel left_toe right_hip right_knee"
-        " right_ankle right_heel right_toe"
+        "root spine chest neck head right_shoulder right_elbow right_wrist left_shoulder left_elbow"
+        " left_wrist right_hip right_knee right_ankle right_heel right_toe left_hip left_knee"
+        " left_ankle left_heel left_toe"
     ),
     chains=(
         (0, 11, 12, 13, 14, 15),
@@ -180,7 +180,7 @@ KIT = Skeleton(
         (3, 8, 9, 10),
     ),
     directions=_directions("0 y y y y x -y -y -x -y -y x -y -y z z -x -y -y z z"),
-    t_pose=_directions("0 y y y y x x x -x -x -x x -y -y z z -x -y -y z z"),
+    t_pose=_directions("0 y y y y -x -x -x x x x -x -y -y z z x -y -y z z"),
     bone_lengths=None,
     right_hip=11,
     left_hip=16,
