@@ -2,7 +2,7 @@
 """Makes the extension's zip: `python build.py` -> dist/t2m_blender-VERSION.zip.
 
 Copies the package, the manifest, the licence and the notice as they are; sources are never edited.
-The same files give the same bytes. `blender -b --command extension validate FILE` judges the result.
+The same files give the same bytes. `blender -b --command extension validate FILE` judges them.
 """
 
 from __future__ import annotations
