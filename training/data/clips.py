@@ -30,7 +30,6 @@ Progress = Callable[[int, int], None]
 
 SUFFIXES = (".glb", ".gltf", ".fbx", ".bvh")
 _FINER = 6  # clips are read so many times finer than the skeleton's rate, to repeat them exactly
-_KEPT_BARE = "kept without a caption (for the VQ-VAE only): "
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,10 @@ def _prepare(
         *statistics(trained, skeleton),
         licence="; ".join(licences),
         skipped=tuple(source.skipped),
-        notes=(_KEPT_BARE + " ".join(source.bare),) if source.bare else (),
+        notes=tuple(
+            f"{file}: kept without a caption (for the VQ-VAE only): {', '.join(names)}"
+            for file, names in source.bare.items()
+        ),
     )
     write_dataset(dataset, output)
     return dataset
@@ -176,7 +178,7 @@ class _Source:
         self.clips: list[Clip] = []
         self.features: dict[str, NDArray[np.float32]] = {}
         self.skipped: list[Skipped] = []
-        self.bare: list[str] = []
+        self.bare: dict[str, list[str]] = {}  # file -> clips without a caption
 
     def add(self, path: Path) -> None:
         """All clips of one file."""
@@ -253,7 +255,7 @@ class _Source:
             self.clips.append(other)
             self.features[other.id] = copy
         if not texts:
-            self.bare.append(item)
+            self.bare.setdefault(file, []).append(motion.name)
 
     def _joints(self, motion: NamedMotion, wanted: Wanted, times: int) -> NDArray[np.float64]:
         fine = motion.motion.joints.astype(np.float64)
