@@ -245,7 +245,7 @@ class _Source:
             frames=len(array),
             subject=f"{path.parent.name or self.root.name} {motion.preset}",
             licence=wanted.licence or self.options.licence or licence_beside(path, self.root),
-            origin=file + (f", repeated {times} times" if times > 1 else ""),
+            origin=file,
             mirrored=False,
         )
         self.clips.append(clip)
