@@ -40,7 +40,11 @@ CONFIG = Config(
     ),
     model=ModelSettings(guidance=2.0),
 )
-CAPTIONS = {"a": "a person walks forward", "b": "someone waves the left hand", "c": "a man sits down"}
+CAPTIONS = {
+    "a": "a person walks forward",
+    "b": "someone waves the left hand",
+    "c": "a man sits down",
+}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +109,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     def run(folder: Path) -> bytes:
         if stage == "vqvae":
             return train_vqvae(CONFIG, data, folder).read_bytes()
-        return train_gpt(CONFIG, data, tmp_path / "first" / "vqvae.safetensors", folder).read_bytes()
+        return train_gpt(
+            CONFIG, data, tmp_path / "first" / "vqvae.safetensors", folder
+        ).read_bytes()
 
     train_vqvae(CONFIG, data, tmp_path / "first")
     whole = run(tmp_path / "whole")
@@ -182,7 +188,9 @@ def test_bad_input_is_refused_before_training(
     out = str(tmp_path / "run")
     assert main(["train-vqvae", str(tmp_path / "nothing"), "-o", out]) == 2
     assert main(["train-vqvae", str(data), "-o", out, "--config", "missing"]) == 2
-    assert main(["train-gpt", str(data), "-o", out, "--vqvae", str(tmp_path / "no.safetensors")]) == 2
+    assert (
+        main(["train-gpt", str(data), "-o", out, "--vqvae", str(tmp_path / "no.safetensors")]) == 2
+    )
     errors = capsys.readouterr().err.splitlines()
     assert len(errors) == 3
     assert all(line.startswith("error: ") for line in errors)
