@@ -37,6 +37,7 @@ _TYPES = {
     "BOOL": "?",
 }
 _NAMES = {np.dtype(value): name for name, value in _TYPES.items()}
+_SAMPLING = ("guidance", "temperature", "top_p")
 _LONGEST_HEADER = 16 * 1024 * 1024
 
 
@@ -79,28 +80,31 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} is not a t2m_blender model (format {metadata.get('format', 'unknown')!r}); "
-            "import official files with 'python -m training import-official'."
+            "name a model that 'python -m training train-gpt' has made."
         )
-    tensors = widen(stored)
     try:
+        tensors = widen(stored)
         content = json.loads(metadata["config"])
+        skeleton = SKELETONS[content["skeleton"]]
         mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
+        if mean.shape != (skeleton.feature_size,) or std.shape != mean.shape:
+            raise ValueError(f"statistics of {mean.shape} and {std.shape}")
         return Checkpoint(
             vqvae=content["vqvae"],
             gpt=content["gpt"],
             tensors=tensors,
             mean=mean,
             std=std,
-            skeleton=SKELETONS[content["skeleton"]],
+            skeleton=skeleton,
             text_encoder=content["text_encoder"],
-            sampling=content["sampling"],
-            licence=content["licence"],
-            origin=content["origin"],
+            sampling={name: float(content["sampling"][name]) for name in _SAMPLING},
+            licence=str(content["licence"]),
+            origin=str(content["origin"]),
             sha256=file_sha256(Path(path)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{path} lacks or garbles {error} in its configuration; train or download it again."
+            f"{path} is damaged: it lacks or garbles {error}; train or download it again."
         ) from error
 
 
@@ -148,7 +152,10 @@ def read_tensors(path: str | Path) -> tuple[dict[str, NDArray[Any]], dict[str, s
     start = 8 + length
     if not isinstance(metadata, dict):
         raise CheckpointError(f"{path} has metadata that is not a table; download it again.")
-    return {name: _view(path, data, start, name, row) for name, row in header.items()}, metadata
+    views = {name: _view(path, data, start, name, row) for name, row in header.items()}
+    if sum(view.nbytes for view in views.values()) > size - start:
+        raise CheckpointError(f"{path} is damaged: its tensors overlap; download it again.")
+    return views, metadata
 
 
 def _view(path: Path, data: mmap.mmap, start: int, name: str, row: Any) -> NDArray[Any]:

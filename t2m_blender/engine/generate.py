@@ -92,12 +92,17 @@ def load_model(name_or_path: str | Path = DEFAULT_MODEL, *, device: str = "cpu")
                 "or the path of a .safetensors file."
             )
     checkpoint = read_checkpoint(path)
+    if checkpoint.skeleton.bone_lengths is None:
+        raise CheckpointError(
+            f"{path} makes motion of {checkpoint.skeleton.name}, which can be trained and measured "
+            "but not yet be shown on a figure; name a model of humanml3d-22."
+        )
     try:
         vqvae = VQVAE(VQVAEConfig(**checkpoint.vqvae))
         gpt = GPT(GPTConfig(**checkpoint.gpt))
         for network, prefix in ((vqvae, "vqvae."), (gpt, "gpt.")):
             network.load_state_dict(_tensors_under(prefix, checkpoint))
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{path} does not fit its own configuration: {reason}") from error
     text_encoder = TextEncoder.load(MODELS / f"{checkpoint.text_encoder}.safetensors")
@@ -258,8 +263,7 @@ def _write_tokens(
             scores,
             chances[place],
             temperature=temperature,
-            top_p=model.checkpoint.sampling.get("top_p", 1.0),
-            top_k=int(model.checkpoint.sampling.get("top_k", 0)),
+            top_p=model.checkpoint.sampling["top_p"],
         )
         ends = np.where((drawn == config.end) & (place < ends), place, ends)
         written[:, place] = np.where(drawn == config.end, 0, drawn)

@@ -43,6 +43,10 @@ class GPTConfig:
     dropout: float = 0.1
     attention_dropout: float = 0.1
 
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.width % self.heads:
+            raise ValueError(f"a width of {self.width} cannot be shared by {self.heads} heads")
+
     @property
     def end(self) -> int:
         return self.codebook_size

@@ -122,7 +122,50 @@ def test_a_changed_configuration_is_refused(tmp_path: Path) -> None:
     write_tensors(path, stored, {**metadata, "config": json.dumps(config)})
     with pytest.raises(CheckpointError, match="does not fit its own configuration"):
         load_model(path)
-    del config["gpt"]
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("gpt", None),
+        ("gpt", {"heads": 0}),
+        ("gpt", {"heads": 5}),
+        ("gpt", {"unknown": 1}),
+        ("vqvae", {"width": "wide"}),
+        ("sampling", []),
+        ("sampling", {"guidance": "strong", "temperature": 1.0, "top_p": 1.0}),
+        ("sampling", {"guidance": 1.0}),
+        ("skeleton", "dog"),
+        ("skeleton", "kit-21"),
+        ("text_encoder", "missing"),
+    ],
+)
+def test_damaged_configurations_are_refused(tmp_path: Path, part: str, value: object) -> None:
+    stored, metadata = read_tensors(DEFAULT)
+    config = json.loads(metadata["config"])
+    if isinstance(value, dict) and part != "sampling":
+        config[part] |= value
+    else:
+        config[part] = value
+    path = tmp_path / "changed.safetensors"
     write_tensors(path, stored, {**metadata, "config": json.dumps(config)})
-    with pytest.raises(CheckpointError, match="gpt"):
+    with pytest.raises(CheckpointError):
+        load_model(path)
+
+
+def test_tensors_that_share_bytes_are_refused(tmp_path: Path) -> None:
+    """A small file could otherwise fill the memory."""
+    row = {"dtype": "I8", "shape": [1024], "data_offsets": [0, 1024]}
+    header = json.dumps({f"x{i}": row for i in range(50)}).encode()
+    path = tmp_path / "overlapping.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(1024))
+    with pytest.raises(CheckpointError, match="overlap"):
+        read_tensors(path)
+
+
+def test_statistics_of_another_size_are_refused(tmp_path: Path) -> None:
+    stored, metadata = read_tensors(DEFAULT)
+    path = tmp_path / "changed.safetensors"
+    write_tensors(path, {**stored, "statistics.mean": np.zeros(7, np.float32)}, metadata)
+    with pytest.raises(CheckpointError, match="statistics"):
         load_model(path)
