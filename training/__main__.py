@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from t2m_blender.engine.errors import T2MError
+from t2m_blender.engine.errors import InputError, T2MError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train-gpt", help="stage 2: text -> tokens; writes the model")
     _add_common(command)
     command.add_argument("--vqvae", type=Path, required=True, help="vqvae.safetensors of stage 1")
+    command.add_argument("--licence", default="", help="of the weights (as the data's)")
     command.set_defaults(run=_train_gpt)
     return parser
 
@@ -65,11 +66,22 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="cpu", help="torch device: cpu, cuda, mps ... (cpu)")
 
 
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"torch cannot use the device '{device}' ({reason}); try cpu.") from error
+
+
 def _train_vqvae(arguments: argparse.Namespace) -> int:
     from .config import read_config
     from .train_vqvae import train_vqvae
 
     config = read_config(arguments.config)
+    _check_device(arguments.device)
     print(train_vqvae(config, arguments.data, arguments.output, device=arguments.device))
     return 0
 
@@ -79,8 +91,14 @@ def _train_gpt(arguments: argparse.Namespace) -> int:
     from .train_gpt import train_gpt
 
     config = read_config(arguments.config)
+    _check_device(arguments.device)
     file = train_gpt(
-        config, arguments.data, arguments.vqvae, arguments.output, device=arguments.device
+        config,
+        arguments.data,
+        arguments.vqvae,
+        arguments.output,
+        licence=arguments.licence,
+        device=arguments.device,
     )
     print(file)
     return 0

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 from t2m_blender.engine.errors import InputError
 
 T = TypeVar("T")
+_TABLES = {"vqvae", "gpt", "model"}
+_STAGE_TABLES = {"network", "training"}
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 
@@ -85,20 +87,19 @@ class ModelSettings:
     Attributes:
         text_encoder: Name of the encoder in `t2m_blender/models`.
         guidance, temperature, top_p: Sampling defaults.
-        licence: Of the weights.
     """
 
     text_encoder: str = "minilm"
     guidance: float = 1.0
     temperature: float = 1.0
     top_p: float = 1.0
-    licence: str = "CC-BY-4.0"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """A whole file. The network tables stay plain: `engine` owns their dataclasses."""
 
+    name: str
     vqvae_network: dict[str, Any]
     vqvae: VQVAETraining
     gpt_network: dict[str, Any]
@@ -122,8 +123,14 @@ def read_config(name_or_path: str) -> Config:
         raise InputError(f"There is no config {path}; give a path or one of {known}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}.") from error
+    for where, names in (("", _TABLES), ("vqvae", _STAGE_TABLES), ("gpt", _STAGE_TABLES)):
+        part = table.get(where, {}) if where else table
+        unknown = sorted(set(part) - names)
+        if unknown:
+            raise InputError(f"{path} has [{where}.{unknown[0]}]; it may have {sorted(names)}.")
     vqvae, gpt = table.get("vqvae", {}), table.get("gpt", {})
     return Config(
+        name=path.stem,
         vqvae_network=vqvae.get("network", {}),
         vqvae=_filled(VQVAETraining, vqvae.get("training", {}), f"{path} [vqvae.training]"),
         gpt_network=gpt.get("network", {}),
@@ -138,4 +145,21 @@ def _filled(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     if unknown:
         raise InputError(f"{where} has '{unknown[0]}'; it may have {', '.join(sorted(known))}.")
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    for field in fields(kind):  # type: ignore[arg-type]
+        value, usual = values.get(field.name), field.default
+        same = isinstance(value, (int, float) if isinstance(usual, float) else type(usual))
+        if value is not None and (not same or isinstance(value, bool)):
+            raise InputError(f"{where} has {field.name} = {value!r}; it is like {usual!r}.")
     return kind(**values)
+
+
+def network_config(kind: type[T], table: Mapping[str, Any], **known: Any) -> T:
+    """A network's configuration from its TOML table and what the data decides.
+
+    Raises:
+        InputError: A name that the network does not have, or sizes that do not fit.
+    """
+    try:
+        return kind(**known, **table)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The [network] table of {kind.__name__} is wrong: {error}.") from error

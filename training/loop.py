@@ -12,9 +12,13 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from pickle import UnpicklingError
+from threading import Event, current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -35,6 +39,7 @@ def train(
     settings: Optimisation,
     folder: Path,
     *,
+    made_of: Mapping[str, Any],
     loss: Callable[[np.random.Generator], tuple[Tensor, dict[str, float]]],
     validate: Callable[[nn.Module], tuple[float, dict[str, float]]],
     keep: Callable[[nn.Module], None],
@@ -45,14 +50,16 @@ def train(
         network: On its device already.
         settings: Steps, rates, seed.
         folder: Of the run; made if missing.
+        made_of: What else decides the result (sizes, hashes of the data); a folder whose run was made
+            of something else is refused.
         loss: One sample batch's loss of the network, and figures to report; draws only from the
             generator it is given.
         validate: Score (lower is better) and figures of the averaged network in eval mode.
         keep: Saves the averaged network as the stage's result; called when the score is best.
 
     Raises:
-        CheckpointError: The folder holds a run of other settings.
-        KeyboardInterrupt: After saving, when the user presses Ctrl-C.
+        CheckpointError: The folder holds a run of other settings or data, or a damaged one.
+        KeyboardInterrupt: When the user presses Ctrl-C, after the step was finished and saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
     optimiser = torch.optim.AdamW(
@@ -62,13 +69,14 @@ def train(
         weight_decay=settings.weight_decay,
     )
     averaged = copy.deepcopy(network).eval()
-    run = _Run(folder, network, averaged, optimiser, settings)
+    recipe = json.dumps({"settings": asdict(settings), **made_of}, sort_keys=True)
+    run = _Run(folder, network, averaged, optimiser, settings.steps, recipe)
     run.resume()
     bar = tqdm(total=settings.steps, initial=run.step, unit="step", disable=None)
     saved = started = time.monotonic()
     first = run.step
     sums: dict[str, float] = {}
-    try:
+    with bar, _stop_between_steps() as stop:
         while run.step < settings.steps:
             generator = np.random.Generator(np.random.Philox(key=[settings.seed, run.step]))
             torch.manual_seed(int(generator.integers(2**62)))
@@ -99,16 +107,13 @@ def train(
                 if score < run.best:
                     run.best = score
                     keep(averaged)
-            if time.monotonic() - saved > _SAVE_SECONDS and run.step % _REPORT_EVERY == 0:
+            due = time.monotonic() - saved > _SAVE_SECONDS and run.step % _REPORT_EVERY == 0
+            if due or last or stop.is_set():
                 run.save()
                 saved = time.monotonic()
-    except KeyboardInterrupt:
-        # the step that was interrupted is repeated on resume, from the last saved state
-        print(f"\nStopped at step {run.step}; the same command goes on from the last save.")
-        raise
-    finally:
-        bar.close()
-    run.save()
+            if stop.is_set() and not last:
+                print(f"Stopped after step {run.step}; the same command goes on from there.")
+                raise KeyboardInterrupt
 
 
 def learning_rate_factor(step: int, settings: Optimisation) -> float:
@@ -117,6 +122,26 @@ def learning_rate_factor(step: int, settings: Optimisation) -> float:
         return (step + 1) / settings.warm_up
     progress = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
     return 0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+@contextmanager
+def _stop_between_steps() -> Iterator[Event]:
+    """An event that Ctrl-C sets instead of breaking into a step; a second Ctrl-C breaks in."""
+    stop = Event()
+    if current_thread() is not main_thread():
+        yield stop
+        return
+
+    def ask(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Run:
@@ -128,16 +153,17 @@ class _Run:
         network: nn.Module,
         averaged: nn.Module,
         optimiser: torch.optim.Optimizer,
-        settings: Optimisation,
+        steps: int,
+        recipe: str,
     ) -> None:
-        self.folder, self.settings = folder, settings
+        self.folder, self.steps, self.recipe = folder, steps, recipe
         self.network, self.averaged, self.optimiser = network, averaged, optimiser
         self.step = 0
         self.best = math.inf
 
     def save(self) -> None:
         state = {
-            "settings": json.dumps(asdict(self.settings)),
+            "recipe": self.recipe,
             "step": self.step,
             "best": self.best,
             "network": self.network.state_dict(),
@@ -152,13 +178,18 @@ class _Run:
         path = self.folder / "state.pt"
         log = self.folder / "log.jsonl"
         if path.exists():
-            state: dict[str, Any] = torch.load(path, weights_only=True)
-            if state["settings"] != json.dumps(asdict(self.settings)):
+            try:
+                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                recipe, self.step, self.best = state["recipe"], state["step"], state["best"]
+            except (OSError, RuntimeError, EOFError, KeyError, UnpicklingError) as error:
                 raise CheckpointError(
-                    f"{self.folder} holds a run with other settings ({state['settings']}); use "
-                    "another folder, or delete it to begin again."
+                    f"{path} is damaged ({type(error).__name__}); delete the folder to begin again."
+                ) from error
+            if recipe != self.recipe:
+                raise CheckpointError(
+                    f"{self.folder} holds a run of other settings or data; use another folder, or "
+                    "delete it to begin again."
                 )
-            self.step, self.best = state["step"], state["best"]
             self.network.load_state_dict(state["network"])
             self.averaged.load_state_dict(state["averaged"])
             self.optimiser.load_state_dict(state["optimiser"])
@@ -173,7 +204,7 @@ class _Run:
         text = "  ".join(f"{key} {value:.4f}" for key, value in figures.items())
         if bar.disable:
             ahead = "" if remaining is None else f"  ({remaining / 60:.1f} min left)"
-            print(f"step {self.step}/{self.settings.steps}  {text}{ahead}", flush=True)
+            print(f"step {self.step}/{self.steps}  {text}{ahead}", flush=True)
         else:
             bar.set_postfix_str(text)
 

@@ -13,22 +13,31 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from t2m_blender.engine.checkpoint import Checkpoint, read_tensors, write_checkpoint
+from t2m_blender.engine.checkpoint import Checkpoint, file_sha256, read_tensors, write_checkpoint
 from t2m_blender.engine.errors import CheckpointError, InputError
 from t2m_blender.engine.generate import MODELS
 from t2m_blender.engine.gpt import GPT, GPTConfig, TextCondition
 from t2m_blender.engine.text import TextEncoder
 from t2m_blender.engine.vqvae import VQVAE, VQVAEConfig
 
-from .config import Config, GPTTraining
+from .config import Config, GPTTraining, network_config
 from .data.dataset import Dataset, read_dataset
 from .loop import train
+from .train_vqvae import dataset_sha256
 
 
 def train_gpt(
-    config: Config, data: Path, vqvae_file: Path, folder: Path, *, device: str = "cpu"
+    config: Config,
+    data: Path,
+    vqvae_file: Path,
+    folder: Path,
+    *,
+    licence: str = "",
+    device: str = "cpu",
 ) -> Path:
     """Trains stage 2 on a prepared dataset and a stage 1 file; returns the finished model's file.
+
+    The file names `licence` as that of its weights; without one, it says that the data's holds.
 
     Raises:
         InputError: No captioned clip in train or val.
@@ -39,17 +48,17 @@ def train_gpt(
     # features are normalised as stage 1 saw them, also where the dataset has grown since
     dataset = replace(dataset, mean=mean, std=std)
     encoder = TextEncoder.load(MODELS / f"{config.model.text_encoder}.safetensors")
-    network_config = GPTConfig(
+    sizes = network_config(
+        GPTConfig,
+        config.gpt_network,
         codebook_size=vqvae.config.codebook_size,
         text_size=encoder.feature_size,
-        **config.gpt_network,
     )
     samples = {
-        split: CaptionedTokens(dataset, split, vqvae, encoder, network_config)
-        for split in ("train", "val")
+        split: CaptionedTokens(dataset, split, vqvae, encoder, sizes) for split in ("train", "val")
     }
     torch.manual_seed(config.gpt.seed)
-    network = GPT(network_config).to(device)
+    network = GPT(sizes).to(device)
 
     def loss(generator: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = samples["train"].draw(config.gpt, generator).to(device)
@@ -73,7 +82,7 @@ def train_gpt(
             result,
             Checkpoint(
                 vqvae=asdict(vqvae.config),
-                gpt=asdict(network_config),
+                gpt=asdict(sizes),
                 tensors=tensors,
                 mean=dataset.mean,
                 std=dataset.std,
@@ -84,12 +93,27 @@ def train_gpt(
                     "temperature": model.temperature,
                     "top_p": model.top_p,
                 },
-                licence=model.licence,
-                origin=f"{dataset.name}: {dataset.licence} {dataset.credit}".strip(),
+                licence=licence or f"as its data: {dataset.licence}",
+                origin=(
+                    f"Trained on {dataset.name} with {config.name}. {'. '.join(dataset.notes)} "
+                    f"{dataset.licence} {dataset.credit}"
+                ),
             ),
         )
 
-    train(network, config.gpt, folder, loss=loss, validate=validate, keep=keep)
+    train(
+        network,
+        config.gpt,
+        folder,
+        made_of={
+            "network": asdict(sizes),
+            "data": dataset_sha256(data),
+            "vqvae": file_sha256(vqvae_file),
+        },
+        loss=loss,
+        validate=validate,
+        keep=keep,
+    )
     return result
 
 

@@ -13,13 +13,13 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from t2m_blender.engine.checkpoint import write_tensors
+from t2m_blender.engine.checkpoint import file_sha256, write_tensors
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import feature_columns, features_to_joints
 from t2m_blender.engine.skeleton import Skeleton
 from t2m_blender.engine.vqvae import VQVAE, VQVAEConfig
 
-from .config import Config
+from .config import Config, network_config
 from .data.dataset import Dataset, read_dataset
 from .loop import train
 
@@ -32,10 +32,12 @@ def train_vqvae(config: Config, data: Path, folder: Path, *, device: str = "cpu"
     """
     dataset = read_dataset(data)
     settings = config.vqvae
-    network_config = VQVAEConfig(feature_size=dataset.skeleton.feature_size, **config.vqvae_network)
+    sizes = network_config(
+        VQVAEConfig, config.vqvae_network, feature_size=dataset.skeleton.feature_size
+    )
     windows = Windows(dataset, "train", settings.window)
     torch.manual_seed(settings.seed)
-    network = VQVAE(network_config).to(device)
+    network = VQVAE(sizes).to(device)
     positions = feature_columns(dataset.skeleton)["positions"]
 
     def loss(generator: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -60,10 +62,23 @@ def train_vqvae(config: Config, data: Path, folder: Path, *, device: str = "cpu"
     def keep(averaged: nn.Module) -> None:
         tensors = {name: tensor.cpu().numpy() for name, tensor in averaged.state_dict().items()}
         tensors |= {"statistics.mean": dataset.mean, "statistics.std": dataset.std}
-        write_tensors(result, tensors, {"config": json.dumps(asdict(network_config))})
+        write_tensors(result, tensors, {"config": json.dumps(asdict(sizes))})
 
-    train(network, settings, folder, loss=loss, validate=validate, keep=keep)
+    train(
+        network,
+        settings,
+        folder,
+        made_of={"network": asdict(sizes), "data": dataset_sha256(data)},
+        loss=loss,
+        validate=validate,
+        keep=keep,
+    )
     return result
+
+
+def dataset_sha256(data: Path) -> str:
+    """A hash that changes with a dataset's clips and captions."""
+    return file_sha256(data / "clips.jsonl") + file_sha256(data / "statistics.npz")
 
 
 class Windows:

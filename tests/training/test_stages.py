@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from training.train_gpt import TokenBatch, corrupted, token_loss, train_gpt
 from training.train_vqvae import train_vqvae
 
 CONFIG = Config(
+    name="tiny",
     vqvae_network={"width": 16, "code_size": 16, "codebook_size": 32},
     vqvae=VQVAETraining(
         batch_size=16, window=32, steps=60, learning_rate=3e-3, warm_up=5, validate_every=30
@@ -73,7 +75,9 @@ def data(parity: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     mean, std = statistics([features["a"], features["b"]], HUMANML3D)
     folder = tmp_path_factory.mktemp("data") / "set"
-    write_dataset(Dataset("tiny", HUMANML3D, tuple(clips), features, mean, std), folder)
+    write_dataset(
+        Dataset("tiny", HUMANML3D, tuple(clips), features, mean, std, licence="MIT"), folder
+    )
     return folder
 
 
@@ -138,10 +142,51 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     assert steps == 47 + 20
 
 
-def test_a_run_of_other_settings_is_not_mixed_in(data: Path, tmp_path: Path) -> None:
-    train_vqvae(replace(CONFIG, vqvae=replace(CONFIG.vqvae, steps=2)), data, tmp_path / "run")
-    with pytest.raises(CheckpointError, match="other settings"):
-        train_vqvae(CONFIG, data, tmp_path / "run")
+def test_ctrl_c_finishes_the_step_and_saves(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_vqvae(CONFIG, data, tmp_path / "whole").read_bytes()
+    steps = 0
+    backward = torch.Tensor.backward
+
+    def counted_backward(*arguments: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 33:
+            signal.raise_signal(signal.SIGINT)
+        backward(*arguments)
+
+    monkeypatch.setattr(torch.Tensor, "backward", counted_backward)
+    with pytest.raises(KeyboardInterrupt):
+        train_vqvae(CONFIG, data, tmp_path / "stopped")
+    assert steps == 33
+    assert train_vqvae(CONFIG, data, tmp_path / "stopped").read_bytes() == whole
+    assert steps == CONFIG.vqvae.steps
+
+
+def test_a_run_of_something_else_is_not_mixed_in(data: Path, tmp_path: Path) -> None:
+    short = replace(CONFIG, vqvae=replace(CONFIG.vqvae, steps=2), gpt=replace(CONFIG.gpt, steps=2))
+    first = train_vqvae(short, data, tmp_path / "run")
+    wider = replace(short, vqvae_network={**CONFIG.vqvae_network, "width": 32})
+    for other in (CONFIG, wider):
+        with pytest.raises(CheckpointError, match="other settings"):
+            train_vqvae(other, data, tmp_path / "run")
+    train_gpt(short, data, first, tmp_path / "gpt")
+    reseeded = replace(short, vqvae=replace(short.vqvae, seed=1))
+    second = train_vqvae(reseeded, data, tmp_path / "second")
+    with pytest.raises(CheckpointError, match="other settings or data"):
+        train_gpt(short, data, second, tmp_path / "gpt")
+    (tmp_path / "run" / "state.pt").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError, match="damaged"):
+        train_vqvae(short, data, tmp_path / "run")
+
+
+def test_a_model_names_the_licence_of_its_data(data: Path, tmp_path: Path) -> None:
+    short = replace(CONFIG, vqvae=replace(CONFIG.vqvae, steps=2), gpt=replace(CONFIG.gpt, steps=2))
+    first = train_vqvae(short, data, tmp_path / "vqvae")
+    model = load_model(train_gpt(short, data, first, tmp_path / "gpt"))
+    assert model.checkpoint.licence == "as its data: MIT"
+    assert "tiny" in model.checkpoint.origin
 
 
 @torch.no_grad()
@@ -195,9 +240,20 @@ def test_bad_input_is_refused_before_training(
     assert len(errors) == 3
     assert all(line.startswith("error: ") for line in errors)
     bad = tmp_path / "bad.toml"
-    bad.write_text("[vqvae.training]\nbatchsize = 3\n")
-    with pytest.raises(InputError, match="batchsize"):
-        read_config(str(bad))
+    for text, words in (
+        ("[vqvae.training]\nbatchsize = 3\n", "batchsize"),
+        ("[vqvae.trainig]\nsteps = 3\n", "trainig"),
+        ("[vqvea.training]\nsteps = 3\n", "vqvea"),
+        ('[gpt.training]\nsteps = "many"\n', "many"),
+        ("[gpt.training]\nsteps = ", "TOML"),
+    ):
+        bad.write_text(text)
+        with pytest.raises(InputError, match=words):
+            read_config(str(bad))
+    with pytest.raises(InputError, match="widht"):
+        train_vqvae(replace(CONFIG, vqvae_network={"widht": 3}), data, tmp_path / "run")
+    arguments = ["train-vqvae", str(data), "-o", out, "--device", "nonsense"]
+    assert main(arguments) == 2
     long = replace(CONFIG, vqvae=replace(CONFIG.vqvae, window=500))
     with pytest.raises(InputError, match="500 frames"):
         train_vqvae(long, data, tmp_path / "run")
