@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = ROOT / "t2m_blender"
-BESIDE = ("blender_manifest.toml", "LICENSE", "NOTICE.md")
+BESIDE = ("blender_manifest.toml", "LICENSE", "LICENSES/Apache-2.0.txt", "NOTICE.md")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date a zip can hold
 
 

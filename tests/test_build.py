@@ -24,6 +24,7 @@ def test_contents(tmp_path: Path) -> None:
     needed = {
         "__init__.py",
         "LICENSE",
+        "LICENSES/Apache-2.0.txt",
         "NOTICE.md",
         "engine/generate.py",
         "models/default.safetensors",
