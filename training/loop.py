@@ -11,8 +11,8 @@ import copy
 import json
 import math
 import os
-import time
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -50,8 +50,8 @@ def train(
         network: On its device already.
         settings: Steps, rates, seed.
         folder: Of the run; made if missing.
-        made_of: What else decides the result (sizes, hashes of the data); a folder whose run was made
-            of something else is refused.
+        made_of: What else decides the result (sizes, hashes of the data); a folder whose run was
+            made of something else is refused.
         loss: One sample batch's loss of the network, and figures to report; draws only from the
             generator it is given.
         validate: Score (lower is better) and figures of the averaged network in eval mode.
