@@ -62,8 +62,8 @@ def test_published_clip(parity: Path) -> None:
         features, joints = file["features"].astype(float), file["joints"].astype(float)
     assert np.abs(features_to_joints(features, HUMANML3D) - joints).max() < 1e-5
     ours = motion_to_features(joints, HUMANML3D)
-    # The published facing was smoothed over 80 frames on both sides of a longer clip: what turns with
-    # it can be compared up to there, what does not in every frame.
+    # The published facing was smoothed over 80 frames on both sides of a longer clip: what turns
+    # with it can be compared up to there, what does not in every frame.
     assert_columns_close(ours[:80], features[:80], HUMANML3D)
     for name in ("root_height", "contacts"):
         columns = feature_columns(HUMANML3D)[name]
