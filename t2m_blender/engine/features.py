@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
-from .kinematics import fit_rotation
+from .kinematics import fit_rotation, joints_from_directions
 from .rotations import (
     Array,
     matrix_from_6d,
@@ -180,14 +180,8 @@ def joints_to_uniform(joints: Array, skeleton: Skeleton) -> Array:
 
 def rigid_joints(joints: Array, skeleton: Skeleton) -> Array:
     """The same root path and bone directions [T, J, 3] with exactly the skeleton's bone lengths."""
-    lengths = np.linalg.norm(skeleton.offsets, axis=-1).astype(joints.dtype)
-    result = np.empty_like(joints)
-    result[:, 0] = joints[:, 0]
-    for chain in skeleton.chains:
-        for parent, child in pairwise(chain):
-            bone = normalise(joints[:, child] - joints[:, parent])
-            result[:, child] = result[:, parent] + lengths[child] * bone
-    return result
+    bones = joints - joints[:, list(skeleton.parents)]
+    return joints_from_directions(joints[:, 0], bones, skeleton)
 
 
 def placed_joints(

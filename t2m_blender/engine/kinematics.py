@@ -51,7 +51,7 @@ def recover_rotations(joints: Array, rest: Array, skeleton: Skeleton) -> Array:
     joints = np.asarray(joints, dtype=np.float64)
     rest = np.asarray(rest, dtype=np.float64)
     rotations = np.zeros((*joints.shape[:2], 4))
-    for joint in _topological(parents):
+    for joint in skeleton.order:
         parent = parents[joint]
         mine = children[joint]
         if not mine:
@@ -73,10 +73,28 @@ def forward_kinematics(rotations: Array, root: Array, rest: Array, skeleton: Ske
     parents = skeleton.parents
     joints = np.zeros((*rotations.shape[:2], 3), dtype=rotations.dtype)
     joints[:, 0] = root
-    for joint in _topological(parents)[1:]:
+    for joint in skeleton.order[1:]:
         parent = parents[joint]
         bone = quaternion_rotate(rotations[:, parent], rest[joint] - rest[parent])
         joints[:, joint] = joints[:, parent] + bone
+    return joints
+
+
+def joints_from_directions(root: Array, directions: Array, skeleton: Skeleton) -> Array:
+    """Positions [T, J, 3] of bones with these directions and exactly the skeleton's bone lengths.
+
+    Args:
+        root: [T, 3] path of joint 0.
+        directions: [T, J, 3] from each joint's parent to it, of any length; the root's is not used.
+        skeleton: Whose lengths the bones get.
+    """
+    lengths = np.linalg.norm(skeleton.offsets, axis=-1).astype(directions.dtype)
+    parents = skeleton.parents
+    joints = np.empty_like(directions)
+    joints[:, 0] = root
+    for joint in skeleton.order[1:]:
+        bone = lengths[joint] * normalise(directions[:, joint])
+        joints[:, joint] = joints[:, parents[joint]] + bone
     return joints
 
 
@@ -106,14 +124,6 @@ def _steady_swing(rest: Array, directions: Array) -> Array:
 def _wrapped(angle: Array) -> Array:
     """Angles in radians brought to -pi .. pi."""
     return (angle + np.pi) % (2.0 * np.pi) - np.pi
-
-
-def _topological(parents: tuple[int, ...]) -> list[int]:
-    """Joints in an order where parents come first (KIT's numbering is not such an order)."""
-    order = [0]
-    for joint in order:
-        order += [child for child, parent in enumerate(parents) if parent == joint]
-    return order
 
 
 def fit_rotation(rest_bones: Array, bones: Array) -> Array:

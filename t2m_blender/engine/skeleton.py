@@ -72,6 +72,15 @@ class Skeleton:
         return tuple(parents)
 
     @property
+    def order(self) -> tuple[int, ...]:
+        """All joints, parents before their children (KIT's numbering is not such an order)."""
+        parents = self.parents
+        order = [0]
+        for joint in order:
+            order += [child for child, parent in enumerate(parents) if parent == joint]
+        return tuple(order)
+
+    @property
     def offsets(self) -> NDArray[np.float64]:
         """[J, 3] offset of each joint from its parent in the reference pose."""
         return self.directions * self._lengths[:, None]

@@ -33,7 +33,7 @@ def default_rig(skeleton: Skeleton = HUMANML3D) -> Rig:
     joints = skeleton.rest_pose - [0.0, skeleton.rest_pose[:, 1].min(), 0.0]
     bones = preset("t2m").bones
     made = []
-    for joint in _parents_first(skeleton):
+    for joint in skeleton.order:
         parent = skeleton.parents[joint]
         head = joints[joint]
         if names[joint] in _LEAF_BONES:
@@ -63,10 +63,3 @@ def _bone(name: str, parent: str | None, head: Array, tail: Array) -> Bone:
     matrix[:3, :3] = np.stack((x, y, np.cross(x, y)), axis=-1)
     matrix[:3, 3] = head
     return Bone(name, parent, head, tail, matrix)
-
-
-def _parents_first(skeleton: Skeleton) -> list[int]:
-    order = [0]
-    for joint in order:
-        order += [child for child, parent in enumerate(skeleton.parents) if parent == joint]
-    return order

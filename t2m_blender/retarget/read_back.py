@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engine.errors import InputError
+from ..engine.kinematics import joints_from_directions
 from ..engine.motion import Motion
 from ..engine.rotations import (
     matrix_to_quaternion,
@@ -120,7 +121,8 @@ def read_motion(
             turn = turns[names[parent]]
             directions[:, number] = quaternion_rotate(turn, skeleton.t_pose[number])
     root = _root_path(heads, rest, axes, world, turns["pelvis"], skeleton)
-    return Motion(_joined(root, directions, skeleton).astype(np.float32), fps, skeleton)
+    joints = joints_from_directions(root, directions, skeleton)
+    return Motion(joints.astype(np.float32), fps, skeleton)
 
 
 def _segment_turns(rig: Rig, bones: dict[str, int], posed: Array) -> dict[str, Array]:
@@ -197,17 +199,6 @@ def _ankle_height(joints: dict[str, Array], up: Array) -> float:
     """How high the ankles are above the ball joints of the feet, both sides' mean."""
     feet = [(joints[f"{side}_ankle"] - joints[f"{side}_foot"]) @ up for side in ("left", "right")]
     return float(np.mean(feet))
-
-
-def _joined(root: Array, directions: Array, skeleton: Skeleton) -> Array:
-    """Positions [T, J, 3] of bones with these directions and the skeleton's lengths."""
-    lengths = np.linalg.norm(skeleton.offsets, axis=-1)
-    joints = np.zeros_like(directions)
-    joints[:, 0] = root
-    for joint, parent in enumerate(skeleton.parents):
-        if parent >= 0:
-            joints[:, joint] = joints[:, parent] + lengths[joint] * normalise(directions[:, joint])
-    return joints
 
 
 def _turned(matrices: Array, vectors: Array) -> Array:

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from t2m_blender.engine.errors import InputError
+from t2m_blender.engine.features import rigid_joints
+from t2m_blender.engine.kinematics import joints_from_directions
 from t2m_blender.engine.rotations import (
     normalise,
     quaternion_from_axis_angle,
@@ -186,7 +188,7 @@ def _convert(
     joints = performance_to_joints(early, layout, skeleton)
     if share.max() > 1e-6:
         late = performance_to_joints(perform(values[above]), layout, skeleton)
-        joints = lengthened((1.0 - share) * joints + share * late, skeleton)
+        joints = rigid_joints((1.0 - share) * joints + share * late, skeleton)
     start = performance_to_joints(perform(values[:_SETTLED]), layout, skeleton)
     speeds = np.linalg.norm(np.diff(start, axis=0), axis=-1).max(axis=-1) * fps
     jumps = np.flatnonzero(speeds > max(_JUMP, 3.0 * float(np.median(speeds))))
@@ -269,23 +271,7 @@ def performance_to_joints(
     hip_joints = [name_index["left_hip"], name_index["right_hip"]]
     to_hips = quaternion_rotate(pelvis, (rest * lengths[:, None])[hip_joints].mean(axis=0))
     root = scale * (hips[0] + hips[1]) / 2 - to_hips
-    return _joined(root, bones, skeleton)
-
-
-def lengthened(joints: Array, skeleton: Skeleton = HUMANML3D) -> Array:
-    """The same bone directions with the skeleton's bone lengths; the root path stays."""
-    parents = np.array(skeleton.parents)
-    return _joined(joints[:, 0], joints - joints[:, parents], skeleton)
-
-
-def _joined(root: Array, bones: Array, skeleton: Skeleton) -> Array:
-    lengths = np.linalg.norm(skeleton.offsets, axis=-1)
-    joints = np.zeros_like(bones)
-    joints[:, 0] = root
-    for j, parent in enumerate(skeleton.parents):
-        if parent >= 0:
-            joints[:, j] = joints[:, parent] + lengths[j] * normalise(bones[:, j])
-    return joints
+    return joints_from_directions(root, bones, skeleton)
 
 
 def _pitched(rotations: Array, degrees: float) -> Array:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from t2m_blender.engine.features import rigid_joints
 from t2m_blender.engine.skeleton import Skeleton
-from training.data.cmu import lengthened
 from training.data.facts import measure
 from training.data.floor import Array
 
@@ -45,7 +45,7 @@ def repeated_gait(joints: Array, skeleton: Skeleton, *, frames: int) -> Array | 
     blend = np.clip((start - wanted) / 3.0, 0.0, 1.0)[:, None, None]  # the clip's own beginning
     own = local[np.minimum(wanted, len(joints) - 1)]
     result = blend * own + (1.0 - blend) * looped
-    return lengthened(result + (wanted[:, None] * speed)[:, None], skeleton)
+    return rigid_joints(result + (wanted[:, None] * speed)[:, None], skeleton)
 
 
 def _best_cycle(local: Array, fps: float) -> tuple[int, int] | None:
