@@ -2,7 +2,9 @@
 """Many motions from a file of prompts, into a folder with a manifest that remembers every recipe.
 
 The manifest is rewritten, whole, after each row: whatever stops the program, finished rows stay
-finished and the next run goes on with the others.
+finished and the next run goes on with the others. Of each row it keeps two lists of names: `files`
+were written with its recipe, `owned` are all that a batch has written or was about to write, with
+whatever recipe. What exists and is not owned is the user's, and is left alone.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 from . import version
 from .engine.errors import InputError, OutputError, T2MError
 from .engine.files import new_file
-from .engine.text import PROMPT_LIMIT, check_prompt
+from .engine.text import PROMPT_LIMIT
 from .output import write_output
-from .recipe import Recipe, read_seconds, read_seed
+from .recipe import Recipe, read_prompt, read_seconds, read_seed
 
 if TYPE_CHECKING:
     from .engine.generate import TextToMotion
@@ -30,6 +32,7 @@ __all__ = ["MANIFEST", "Row", "make_batch", "read_manifest", "read_rows"]
 
 MANIFEST = "manifest.json"
 _KEYS = ("prompt", "id", "seed", "seconds")
+_LISTS = ("files", "owned")
 _LONGEST_ID = 120  # bytes; file systems allow 255 for the whole name
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # by Windows
 
@@ -93,7 +96,10 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     path = folder / MANIFEST
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        return {str(entry["id"]): dict(entry) for entry in reversed(entries)}
+        return {
+            str(entry["id"]): entry | {key: [*map(str, entry.get(key, ()))] for key in _LISTS}
+            for entry in reversed(entries)
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -129,38 +135,41 @@ def make_batch(
     Raises:
         OutputError: The folder or its manifest cannot be written.
     """
-    earlier = read_manifest(folder)
-    entries = [_entry(row, model, suffixes) for row in rows]
-    ids = {row.id for row in rows}
-    kept = [entry for id, entry in earlier.items() if id not in ids]
-    finished = {
-        row.number
-        for row, entry in zip(rows, entries, strict=True)
-        if not overwrite and row.recipe and _is_finished(entry, earlier.get(row.id), folder)
-    }
-    for row, entry in zip(rows, entries, strict=True):
-        if row.number in finished:
-            entry |= earlier[row.id] | {"row": row.number}
+    kept = read_manifest(folder)
+    entries = []
+    for row in rows:
+        before = kept.pop(row.id, {})  # of two rows of one id, the first one's
+        entry = _entry(row, before, model, folder)
+        made = before.get("status") == "done" and _names(row, suffixes) <= set(entry["files"])
+        if made and not overwrite:
+            entry = before | {key: entry[key] for key in ("row", *_LISTS)}
+        entries.append(entry)
+    manifest = [*entries, *reversed(kept.values())]
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    _write_manifest(folder, entries + kept)
+    _write_manifest(folder, manifest)
     for row, entry in zip(rows, entries, strict=True):
         place = f"[{row.number}/{len(rows)}] {row.id}"
-        if row.number in finished:
+        if entry["status"] == "done":
             say(f"{place}: finished before, skipped")
             continue
+        names, owned = _names(row, suffixes), set(entry["owned"])
         try:
             if row.recipe is None:
                 raise InputError(row.error or "")
-            if not overwrite and row.id not in earlier:
-                _check_unknown_files(folder, entry["files"])
+            if not overwrite:
+                _check_unknown_files(folder, names - owned)
             generated = row.recipe.make(model)
-            for name in entry["files"]:
+            if not names <= owned:
+                entry["owned"] = sorted(owned | names)
+                _write_manifest(folder, manifest)  # now: a kill may come right after the file
+            for name in sorted(names):
                 write_output(generated, folder / name, frames=row.recipe.frames)
+                entry["files"] = sorted({*entry["files"], name})
         except T2MError as error:
-            entry["files"] = [name for name in entry["files"] if (folder / name).is_file()]
+            entry["owned"] = sorted(owned | set(entry["files"]))
             entry |= {"status": "failed", "error": str(error)}
             complain(f"row {row.number} ({row.id}): {error}")
         else:
@@ -168,34 +177,31 @@ def make_batch(
             for warning in generated.warnings:
                 complain(f"warning: row {row.number} ({row.id}): {warning}")
             say(f"{place}: {generated.motion.seconds:.1f} s")
-        _write_manifest(folder, entries + kept)
+        _write_manifest(folder, manifest)
     return sum(entry["status"] == "failed" for entry in entries)
 
 
-def _entry(row: Row, model: TextToMotion, suffixes: Sequence[str]) -> dict[str, Any]:
-    """The manifest's record of a row that is still to be made."""
-    entry: dict[str, Any] = {"id": row.id, "row": row.number, "status": "pending", "error": None}
-    entry |= asdict(row.recipe) if row.recipe else {"prompt": row.prompt[:PROMPT_LIMIT]}
+def _entry(row: Row, before: dict[str, Any], model: TextToMotion, folder: Path) -> dict[str, Any]:
+    """The manifest's record of a row that is still to be made, with the files that it has."""
+    recipe: dict[str, Any] = asdict(row.recipe) if row.recipe else {}
     for name in ("guidance", "temperature"):
-        if entry.get(name) is None:
-            entry[name] = model.checkpoint.sampling[name]
-    entry |= {"model": model.name, "model_sha256": model.checkpoint.sha256, "version": version()}
-    entry["files"] = [row.id + suffix for suffix in suffixes] if row.recipe else []
+        if row.recipe and recipe[name] is None:
+            recipe[name] = model.checkpoint.sampling[name]
+    recipe |= {"model_sha256": model.checkpoint.sha256, "version": version()}
+    entry: dict[str, Any] = {"id": row.id, "row": row.number, "status": "pending", "error": None}
+    entry |= {"prompt": row.prompt[:PROMPT_LIMIT]} | recipe | {"model": model.name}
+    entry |= {key: [n for n in before.get(key, ()) if (folder / n).is_file()] for key in _LISTS}
+    if row.recipe is None or any(before.get(key) != value for key, value in recipe.items()):
+        entry["files"] = []
     return entry
 
 
-def _is_finished(entry: dict[str, Any], earlier: dict[str, Any] | None, folder: Path) -> bool:
-    if earlier is None or earlier.get("status") != "done":
-        return False
-    made = earlier.get("files", ())
-    recipe = [key for key in entry if key not in ("row", "status", "error", "model", "files")]
-    return all(earlier.get(key) == entry[key] for key in recipe) and all(
-        name in made and (folder / name).is_file() for name in entry["files"]
-    )
+def _names(row: Row, suffixes: Sequence[str]) -> set[str]:
+    return {row.id + suffix for suffix in suffixes}
 
 
-def _check_unknown_files(folder: Path, names: Sequence[str]) -> None:
-    for name in names:
+def _check_unknown_files(folder: Path, names: set[str]) -> None:
+    for name in sorted(names):
         if (folder / name).exists():
             raise OutputError(
                 f"{folder / name} is there already and not from a batch: "
@@ -229,7 +235,7 @@ def _read_row(
             raise InputError(f"The key {key!r} is not {state}: a row has {', '.join(_KEYS)}.")
         if not isinstance(prompt, str):
             raise InputError("The row has no prompt: give it one, in quotes.")
-        recipe = replace(defaults, prompt=check_prompt(prompt))
+        recipe = replace(defaults, prompt=read_prompt(prompt))
         if record.get("seed") not in (None, ""):
             recipe = replace(recipe, seed=read_seed(record["seed"]))
         if record.get("seconds") not in (None, ""):

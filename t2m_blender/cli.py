@@ -8,7 +8,6 @@ anything is written. Standard output stays empty; what there is to say goes to s
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,9 +19,8 @@ from . import version
 from .batch import MANIFEST, make_batch, read_manifest, read_rows
 from .engine.errors import InputError, OutputError, RuntimeMissingError, T2MError
 from .engine.skeleton import HUMANML3D
-from .engine.text import check_prompt
 from .output import SUFFIXES, check_suffix, check_target, write_output
-from .recipe import Recipe, read_count, read_number, read_seconds, read_seed
+from .recipe import Recipe, read_count, read_number, read_prompt, read_seconds, read_seed
 
 if TYPE_CHECKING:
     from .engine.generate import TextToMotion
@@ -89,9 +87,7 @@ def _run_one(options: argparse.Namespace, say: Callable[[str], None], in_blender
         raise InputError("Several PROMPTs are not built yet: give one sentence, in quotes.")
     if options.format is not None:
         raise InputError("--format is for --batch: here the suffix of -o chooses the format.")
-    recipe = _recipe(options, check_prompt(options.prompt[0]), in_blender)
-    if re.search(r"@\s*[\d.]+\s*s?$", recipe.prompt):
-        raise InputError('A length in the prompt ("...@2.5") is not built yet: use --seconds.')
+    recipe = _recipe(options, read_prompt(options.prompt[0]), in_blender)
     target = _output(options)
     check_target(target)
     check_suffix(target.suffix)

@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .engine.errors import InputError
 from .engine.sampling import SEED_LIMIT
+from .engine.text import check_prompt
 
 if TYPE_CHECKING:
     from .engine.generate import GeneratedMotion, TextToMotion
 
-__all__ = ["Recipe", "read_count", "read_number", "read_seconds", "read_seed"]
+__all__ = ["Recipe", "read_count", "read_number", "read_prompt", "read_seconds", "read_seed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +24,7 @@ class Recipe:
     """One motion, but for the model that makes it.
 
     Attributes:
-        prompt: Checked by `check_prompt`.
+        prompt: From `read_prompt`.
         seed: Of the clip's own random numbers.
         seconds: Length; None lets the model choose.
         frames: Keyed frames at the scene's rate where they were asked for; `seconds` agrees.
@@ -55,6 +57,17 @@ class Recipe:
             temperature=self.temperature,
             on_progress=on_progress,
         )
+
+
+def read_prompt(value: str) -> str:
+    """Read a sentence, without a length at its end."""
+    prompt = check_prompt(value)
+    if re.search(r"@\s*[\d.]+\s*s?$", prompt):
+        raise InputError(
+            'A length in the prompt ("...@2.5") is not built yet: use --seconds, or in a batch '
+            "the row's own seconds."
+        )
+    return prompt
 
 
 def read_seed(value: object) -> int:

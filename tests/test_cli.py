@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 
 from t2m_blender import cli
+from t2m_blender.engine.errors import OutputError
+from t2m_blender.output import write_output
 
 torch = pytest.importorskip("torch")
 
@@ -51,7 +53,7 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> str:
         std=np.full(263, 0.1, np.float32),
         skeleton=HUMANML3D,
         text_encoder="minilm",
-        sampling={"guidance": 1.0, "temperature": 1.0},
+        sampling={"guidance": 1.0, "temperature": 1.0, "top_p": 1.0},
         licence="GPL-3.0-or-later",
         origin="untrained, for tests",
     )
@@ -273,6 +275,7 @@ def test_bad_rows_are_named_and_the_rest_is_done(batch, tmp_path: Path) -> None:
         '{"prompt": "walks", "sed": 3}',
         '["walks"]',
         "walks",
+        '{"prompt": "walks @ 2.5s"}',
         '{"prompt": "wa\\ud83dlks \\u2028 on", "id": 14}',
         '{"id": "con", "prompt": "sits"}',
     ]
@@ -282,14 +285,15 @@ def test_bad_rows_are_named_and_the_rest_is_done(batch, tmp_path: Path) -> None:
     assert set(files_in(tmp_path / "out")) == done
     assert files_in(tmp_path) == ["a.jsonl", "out"]
     failed = {row["row"]: row["error"] for row in rows if row["status"] == "failed"}
-    assert sorted(failed) == [*range(2, 14)]
+    assert sorted(failed) == [*range(2, 15)]
     for number, error in failed.items():
         assert f"row {number} (" in err
         assert error in err
     assert "taken by an earlier row" in failed[9]
     assert "'rig' is not built yet" in failed[10]
     assert "'sed' is not known" in failed[11]
-    assert rows[13]["prompt"] == "wa lks on"
+    assert '"...@2.5") is not built yet' in failed[14]
+    assert rows[14]["prompt"] == "wa lks on"
 
 
 def test_finished_rows_are_skipped_and_changed_ones_made_again(batch, tmp_path: Path) -> None:
@@ -318,13 +322,100 @@ def test_a_file_that_no_manifest_knows_is_left_alone(batch, tmp_path: Path) -> N
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "walk.npz").write_bytes(b"precious")
     row = '{"prompt": "walks", "id": "walk"}\n'
-    status, err, rows = batch("a.jsonl", row)
-    assert status == 3
-    assert "not from a batch" in err
-    assert (tmp_path / "out" / "walk.npz").read_bytes() == b"precious"
+    for _ in range(2):
+        status, err, rows = batch("a.jsonl", row)
+        assert (status, rows[0]["status"], rows[0]["files"]) == (3, "failed", [])
+        assert "not from a batch" in err
+        assert (tmp_path / "out" / "walk.npz").read_bytes() == b"precious"
     status, _, rows = batch("a.jsonl", row, "--overwrite")
-    assert (status, rows[0]["status"]) == (0, "done")
+    assert (status, rows[0]["status"], rows[0]["files"]) == (0, "done", ["walk.npz"])
     assert np.load(tmp_path / "out" / "walk.npz")["prompt"] == "walks"
+    status, _, rows = batch("a.jsonl", '{"prompt": "sits", "id": "walk"}\n')
+    assert status == 0, "it is the batch's own now"
+
+
+def test_a_row_that_was_never_reached_owns_no_file(
+    batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 2's file is the user's; the first run ends at row 1, right after writing its file."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "0002.npz").write_bytes(b"precious")
+
+    def write_and_stop(*args: object, **options: object) -> None:
+        write_output(*args, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("t2m_blender.batch.write_output", write_and_stop)
+        status, _, rows = batch("a.txt", "walks\njumps\n")
+    assert (status, [row["status"] for row in rows]) == (130, ["pending", "pending"])
+    assert rows[1]["files"] == []
+    for _ in range(2):
+        status, err, rows = batch("a.txt", "walks\njumps\n")
+        assert (status, [row["status"] for row in rows]) == (3, ["done", "failed"])
+        assert "row 2 (0002)" in err
+        assert (tmp_path / "out" / "0002.npz").read_bytes() == b"precious"
+
+
+def test_another_format_replaces_no_file_of_the_user(
+    batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    row = '{"prompt": "walks", "id": "walk"}\n'
+    monkeypatch.setattr("t2m_blender.output._blender_export", lambda suffix: StandIn)
+    batch("a.jsonl", row)
+    (out / "walk.blend").write_bytes(b"precious")
+    for _ in range(2):
+        status, err, rows = batch("a.jsonl", row, "--format", "npz,blend")
+        assert (status, rows[0]["files"]) == (3, ["walk.npz"])
+        assert "walk.blend is there already and not from a batch" in err
+        assert (out / "walk.blend").read_bytes() == b"precious"
+    (out / "walk.blend").rename(tmp_path / "mine.blend")
+    status, _, rows = batch("a.jsonl", row, "--format", "npz,blend")
+    assert (status, rows[0]["files"]) == (0, ["walk.blend", "walk.npz"])
+
+
+class StandIn:
+    """For the room that writes Blender's formats, which needs bpy."""
+
+    @staticmethod
+    def write_motion(generated, path: Path, *, frames: int | None) -> None:
+        path.write_text(generated.prompt)
+
+
+def test_a_format_left_over_from_another_recipe_is_made_again(
+    batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    monkeypatch.setattr("t2m_blender.output._blender_export", lambda suffix: StandIn)
+    batch("a.txt", "walks\n", "--format", "npz")
+    _, _, rows = batch("a.txt", "sits\n", "--format", "blend")
+    assert rows[0]["files"] == ["0001.blend"]
+    assert np.load(out / "0001.npz")["prompt"] == "walks"
+    status, _, rows = batch("a.txt", "sits\n", "--format", "npz")
+    assert (status, rows[0]["files"]) == (0, ["0001.blend", "0001.npz"])
+    assert np.load(out / "0001.npz")["prompt"] == "sits"
+
+
+def test_a_file_that_could_not_be_replaced_stays_the_users(
+    batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "0001.npz").write_bytes(b"precious")
+
+    def fail(generated, path: Path, *, frames: int | None) -> None:
+        raise OutputError(f"{path} cannot be written: no space.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("t2m_blender.batch.write_output", fail)
+        assert batch("a.txt", "walks\n", "--overwrite")[0] == 3
+    assert batch("a.txt", "walks\n")[0] == 3
+    assert (tmp_path / "out" / "0001.npz").read_bytes() == b"precious"
+
+
+def test_a_row_of_our_own_that_turned_bad_can_be_mended(batch, tmp_path: Path) -> None:
+    rows = ['{"prompt": "walks", "id": "a"}', '{"prompt": "", "id": "a"}']
+    assert [batch("a.jsonl", rows[place])[0] for place in (0, 1, 0)] == [0, 3, 0]
 
 
 def test_a_damaged_manifest_is_not_replaced(
@@ -443,20 +534,3 @@ def test_importing_the_command_line_loads_neither_torch_nor_bpy() -> None:
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1].endswith("run pip install torch.")
     assert "Traceback" not in result.stderr
-
-
-def test_blend_holds_an_animated_armature(tmp_path: Path) -> None:
-    pytest.importorskip("bpy")
-    out = tmp_path / "walk.blend"
-    result = run("a person walks forward", "-o", str(out), "--frames", "48", "--quiet")
-    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
-    code = (
-        "import bpy, os, sys; bpy.ops.wm.open_mainfile(filepath=sys.argv[1]); "
-        "rig = next(o for o in bpy.data.objects if o.type == 'ARMATURE'); "
-        "print(*rig.animation_data.action.frame_range, flush=True); os._exit(0)"
-    )
-    opened = subprocess.run(
-        [sys.executable, "-c", code, str(out)], capture_output=True, text=True, timeout=300
-    )
-    first, last = (float(number) for number in opened.stdout.split()[-2:])
-    assert last - first == 47
