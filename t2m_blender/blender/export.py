@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -22,6 +21,7 @@ import bpy
 from mathutils import Matrix
 
 from ..engine.errors import InputError, OutputError
+from ..engine.files import new_path, unwritable
 from .armature import remove_armature
 from .placement import place_motion
 
@@ -43,22 +43,18 @@ def write_motion(generated: GeneratedMotion, path: Path, *, frames: int | None =
         InputError: The suffix is not one of ours.
         OutputError: The file cannot be written there.
     """
-    path = Path(os.path.realpath(path))  # a link stays a link: what it points at is replaced
     save = SUFFIXES.get(path.suffix.lower())
     if save is None:
         raise InputError(
             f"{path.name!r} has no suffix that can be written; use one of {' '.join(SUFFIXES)}."
         )
-    with _temporary_beside(path) as temporary, quiet(), _own_figure() as context:
+    with new_path(path) as temporary, quiet(), _own_figure() as context:
         armature = place_motion(context, generated, frames=frames)
         try:
             with _only_figure(context, armature):
                 save(context, armature, temporary)
-        except (RuntimeError, OSError) as error:
-            raise OutputError(
-                f"Blender could not write {path}: {telling_line(error)}. Check the folder and the "
-                "free space."
-            ) from error
+        except RuntimeError as error:
+            raise unwritable(path, telling_line(error)) from error
 
 
 def telling_line(error: Exception) -> str:
@@ -74,32 +70,6 @@ def is_module() -> bool:
 
 
 @contextmanager
-def _temporary_beside(path: Path) -> Iterator[Path]:
-    """A new file in the target's folder, which takes the target's name if all goes well."""
-    try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem[:40]}-", suffix=path.suffix.lower(), dir=path.parent or "."
-        )
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {path}: {error.strerror or error}. Choose an existing folder that you "
-            "may write to."
-        ) from error
-    os.close(handle)
-    temporary = Path(name).resolve()
-    temporary.unlink()  # Blender would keep an existing file as a backup beside it
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"Cannot write {path}: {error.strerror or error}. Choose another name or folder."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
 def _own_figure() -> Iterator[bpy.types.Context]:
     """A context in which nothing is selected, left as it was found."""
     if is_module():
@@ -110,12 +80,13 @@ def _own_figure() -> Iterator[bpy.types.Context]:
     context = bpy.context
     scene, view_layer = context.scene, context.view_layer
     active, selected = view_layer.objects.active, list(view_layer.objects.selected)
+    mode = active.mode if active is not None else "OBJECT"
+    in_mode = [object for object in view_layer.objects if object.mode == mode]
     objects, actions = set(bpy.data.objects), set(bpy.data.actions)
     frame_start, frame_end = scene.frame_start, scene.frame_end
-    if context.mode != "OBJECT":
+    if mode != "OBJECT":
         bpy.ops.object.mode_set(mode="OBJECT")
-    for object in selected:
-        object.select_set(False)
+    _select(view_layer, [])
     view_layer.objects.active = None
     try:
         yield context
@@ -126,9 +97,17 @@ def _own_figure() -> Iterator[bpy.types.Context]:
         for action in [action for action in bpy.data.actions if action not in actions]:
             bpy.data.actions.remove(action)
         scene.frame_start, scene.frame_end = frame_start, frame_end
-        for object in selected:
-            object.select_set(True)
         view_layer.objects.active = active
+        if mode != "OBJECT":
+            _select(view_layer, in_mode)  # Edit Mode and Pose Mode are entered by all selected
+            bpy.ops.object.mode_set(mode=mode)
+        _select(view_layer, selected)
+
+
+def _select(view_layer: bpy.types.ViewLayer, objects: list[bpy.types.Object]) -> None:
+    """Selects these objects and no other."""
+    for object in view_layer.objects:
+        object.select_set(object in objects)
 
 
 @contextmanager

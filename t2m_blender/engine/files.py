@@ -20,31 +20,40 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OutputError: The operating system refuses.
     """
-    path = Path(os.path.realpath(path))
-    temporary: str | None = None
+    with new_path(path) as temporary, temporary.open("xb") as file:
+        yield file
+
+
+@contextmanager
+def new_path(path: Path) -> Iterator[Path]:
+    """As `new_file`, for those who write by path: a free one in the same folder, suffix alike.
+
+    Raises:
+        OutputError: The operating system refuses.
+    """
+    suffix = path.suffix.lower()
+    path = Path(os.path.realpath(path))  # a link stays a link: what it points at is replaced
+    temporary: Path | None = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".t2m-", suffix=path.suffix, dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(handle)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-        temporary = None
+        handle, name = tempfile.mkstemp(prefix=".t2m-", suffix=suffix, dir=path.parent)
+        temporary = Path(name)
+        os.close(handle)
+        temporary.unlink()  # mkstemp's is for its owner only, and Blender would keep a backup of it
+        yield temporary
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         if temporary is not None:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
 
 
-def unwritable(path: Path, error: OSError) -> OutputError:
-    """The error for a path where the operating system does not let us write."""
-    reason = error.strerror or str(error)
-    return OutputError(f"{path} cannot be written ({reason}): choose a folder that you may change.")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def unwritable(path: Path, reason: OSError | str) -> OutputError:
+    """The error for a path that could not be written, with what the system or Blender said."""
+    if isinstance(reason, OSError):
+        reason = reason.strerror or str(reason)
+    return OutputError(
+        f"{path} cannot be written ({reason}): choose a place that you may change and has room."
+    )

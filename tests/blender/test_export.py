@@ -100,15 +100,23 @@ def test_an_existing_file_is_replaced(tmp_path, generated) -> None:
 
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES))
 def test_an_unwritable_target(generated, suffix) -> None:
-    with pytest.raises(OutputError, match=r"Cannot write /proc/x.*Choose"):
+    with pytest.raises(OutputError, match=r"/proc/x.*cannot be written.*: choose"):
         write_motion(generated(), Path(f"/proc/x{suffix}"))
 
 
 def test_a_target_that_is_a_folder(tmp_path, generated) -> None:
     (tmp_path / "x.blend").mkdir()
-    with pytest.raises(OutputError, match="Choose another name"):
+    with pytest.raises(OutputError, match=r"cannot be written.*: choose"):
         write_motion(generated(), tmp_path / "x.blend")
     assert [item.name for item in tmp_path.iterdir()] == ["x.blend"]
+
+
+def test_a_link_stays_a_link_and_any_case_of_suffix_will_do(tmp_path, generated) -> None:
+    (tmp_path / "link.BLEND").symlink_to("real.kept")
+    write_motion(generated(), tmp_path / "link.BLEND")
+    assert (tmp_path / "link.BLEND").is_symlink()
+    (tmp_path / "real.kept").rename(tmp_path / "real.blend")
+    assert _open(tmp_path / "real.blend")
 
 
 @pytest.mark.parametrize("name", ["walk.usdc", "walk.xyz", "walk"])
@@ -154,3 +162,52 @@ def test_inside_an_open_scene(tmp_path, scene, generated, monkeypatch, suffix) -
     first, last = armature.animation_data.action.frame_range
     assert round(last - first) + 1 == 30
     assert ("Cube" in bpy.data.objects) == (suffix == ".blend")
+
+
+def _in_edit_mode(kind: str) -> None:
+    """Two of three are edited at once; then the third and the camera are selected, one is not."""
+    add = bpy.ops.mesh.primitive_cube_add if kind == "MESH" else bpy.ops.object.armature_add
+    three = []
+    for _ in range(3):
+        add()
+        three.append(bpy.context.object)
+    for object, selected in zip(three, (True, True, False), strict=True):
+        object.select_set(selected)
+    bpy.context.view_layer.objects.active = three[0]
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert [object.mode for object in three] == ["EDIT", "EDIT", "OBJECT"]
+    for object in (three[2], bpy.data.objects["Camera"]):
+        object.select_set(True)
+    three[1].select_set(False)
+
+
+def _in_pose_mode() -> None:
+    bpy.ops.object.armature_add()
+    bpy.ops.object.mode_set(mode="POSE")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "mode"),
+    [
+        (lambda: _in_edit_mode("MESH"), "EDIT_MESH"),
+        (lambda: _in_edit_mode("ARMATURE"), "EDIT_ARMATURE"),
+        (_in_pose_mode, "POSE"),
+    ],
+    ids=["meshes", "armatures", "pose"],
+)
+def test_the_mode_of_an_open_scene_comes_back(
+    tmp_path, scene, generated, monkeypatch, prepare, mode
+) -> None:
+    monkeypatch.setattr("t2m_blender.blender.export.is_module", lambda: False)
+    prepare()
+    layer = bpy.context.view_layer
+    assert bpy.context.mode == mode
+
+    def state() -> tuple:
+        rows = [(object.name, object.mode, object.select_get()) for object in layer.objects]
+        return bpy.context.mode, layer.objects.active.name, sorted(rows)
+
+    before, contents = state(), file_contents()
+    write_motion(generated(), tmp_path / "walk.glb")
+    assert state() == before
+    assert file_contents() == contents
