@@ -23,10 +23,15 @@ def contents() -> dict[str, Path]:
     files = {
         path.relative_to(PACKAGE).as_posix(): path
         for path in PACKAGE.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and not any(map(_is_passing, path.relative_to(PACKAGE).parts))
     }
     files |= {name: ROOT / name for name in BESIDE}
     return dict(sorted(files.items()))
+
+
+def _is_passing(name: str) -> bool:
+    """Whether a file or folder is a program's own, hidden or half written, and no source."""
+    return name == "__pycache__" or name.startswith(".") or name.endswith((".part", "~"))
 
 
 def build(folder: Path) -> Path:

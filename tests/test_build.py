@@ -7,6 +7,8 @@ import tomllib
 import zipfile
 from pathlib import Path
 
+import pytest
+
 import build
 
 
@@ -36,3 +38,20 @@ def test_contents(tmp_path: Path) -> None:
     assert "blender" not in manifest["name"].lower()
     assert len(manifest["tagline"]) <= 64
     assert not manifest["tagline"].endswith(".")
+
+
+def test_what_lies_about_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / ".hidden" / "t2m_blender"  # where the checkout is does not matter
+    for name in (
+        "cli.py",
+        "models/a.safetensors",
+        "models/.t2m-x.safetensors",
+        "models/b.safetensors.part",
+        "cli.py~",
+        ".idea/workspace.xml",
+        "engine/__pycache__/text.pyc",
+    ):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).touch()
+    monkeypatch.setattr(build, "PACKAGE", package)
+    assert set(build.contents()) - set(build.BESIDE) == {"cli.py", "models/a.safetensors"}
