@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cmu_sample import unpack_sample
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import features_to_joints, motion_to_features, rigid_joints
@@ -23,9 +23,6 @@ from training.data.facts import facing, measure
 from training.data.joining import joined_motion
 from training.data.mirror import mirrored_motion
 from training.data.new_clips import Material
-
-sys.path.insert(0, str(Path(__file__).parent))
-from cmu_sample import unpack_sample
 
 TRIALS = (
     "02_01",  # walk

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
+from cmu_sample import unpack_sample
 
 from training.__main__ import main
 from training.data.dataset import Dataset, read_dataset
-
-sys.path.insert(0, str(Path(__file__).parent))
-from cmu_sample import unpack_sample
 
 TRIALS = ("02_01", "02_04", "06_06", "13_39", "16_17")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cmu_sample import unpack_sample
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import feature_columns, features_to_joints
@@ -24,9 +24,6 @@ from training.data.dataset import Dataset, read_dataset, statistics
 from training.data.facts import facing
 from training.data.mirror import mirrored_motion
 from training.data.sheet import draw_sheet
-
-sys.path.insert(0, str(Path(__file__).parent))
-from cmu_sample import unpack_sample
 
 
 @pytest.fixture(scope="module")

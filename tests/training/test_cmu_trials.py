@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cmu_sample import TRIALS, unpack_sample
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import features_to_joints, motion_to_features, placed_joints
@@ -20,9 +20,6 @@ from training.data.floor import floor_height, standing_features
 from training.data.gait import repeated_gait
 from training.data.mirror import mirrored_joints
 from training.data.sentences import describe
-
-sys.path.insert(0, str(Path(__file__).parent))
-from cmu_sample import TRIALS, unpack_sample
 
 NAMES = HUMANML3D.joint_names
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from training.data.inspection_report import summary
 from training.data.published import HUMANML3D_EDITION, KIT_EDITION, prepare_published
 
 pytest.importorskip("matplotlib")
-sys.path.insert(0, str(Path(__file__).parent))
 from published_sample import write_humanml3d, write_kit
 
 

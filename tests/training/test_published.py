@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from published_sample import TURNING, turning_joints, write_humanml3d, write_kit
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import features_to_joints, motion_to_features
@@ -17,9 +17,6 @@ from training.data.annotations import cut_parts, open_texts, read_captions, read
 from training.data.captions import read_caption
 from training.data.dataset import Dataset, read_dataset
 from training.data.published import HUMANML3D_EDITION, mend_yaw, prepare_published
-
-sys.path.insert(0, str(Path(__file__).parent))
-from published_sample import TURNING, turning_joints, write_humanml3d, write_kit
 
 
 @pytest.fixture
