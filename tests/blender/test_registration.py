@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,9 +15,6 @@ from scene_reading import file_contents
 import t2m_blender
 from t2m_blender.blender import operators
 from t2m_blender.engine.errors import CheckpointError
-
-MODEL = Path(t2m_blender.__file__).parent / "models" / "default.safetensors"
-needs_model = pytest.mark.skipif(not MODEL.is_file(), reason="there is no embedded model yet")
 
 
 def _registered() -> list[str]:
@@ -66,21 +62,18 @@ def test_without_torch_the_report_says_what_to_do(scene, add_on, monkeypatch) ->
     _press("PyTorch is missing.*restart Blender")
 
 
-@needs_model
 @pytest.mark.parametrize("prompt", ["", "   ", "walk " * 2000])
 def test_a_bad_prompt_is_reported(scene, add_on, prompt) -> None:
     bpy.context.scene.t2m.prompt = prompt
     _press("prompt")
 
 
-@needs_model
 def test_a_length_the_model_cannot_make_is_reported(scene, add_on) -> None:
     bpy.context.scene.t2m.length = "SECONDS"
     bpy.context.scene.t2m.seconds = 500.0
     _press("500 s")
 
 
-@needs_model
 def test_a_sentence_becomes_keyframes(scene, add_on) -> None:
     settings = bpy.context.scene.t2m
     settings.prompt, settings.seed = "a person walks forward", 1
