@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from t2m_blender.engine.errors import OutputError
+from t2m_blender.engine.files import new_file, new_path, unwritable
 from training.data.dataset import SPLITS, Clip, counts, read_dataset
 from training.data.inspection import Inspection, inspect_dataset
 from training.data.sheet import draw_sheet
@@ -62,17 +62,21 @@ def write_report(inspection: Inspection, folder: Path, clips: int = 24, seed: in
     }
     try:
         folder.mkdir(exist_ok=True)
-        text = [summary(inspection), "", "## Pictures", "", "![histograms](figures.png)", ""]
-        _draw_figures(inspection, folder / "figures.png")
-        for name, (rows, title) in sheets.items():
-            if rows:
-                draw_sheet(dataset, rows, folder / name)
-                text += [f"{title} ({len(rows)}):", "", f"![{title}]({name})", ""]
-            else:
+        for name, (rows, _title) in sheets.items():
+            if not rows:
                 (folder / name).unlink(missing_ok=True)
-        (folder / "report.md").write_text("\n".join(text), encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written ({error}); choose another folder.") from None
+        raise unwritable(folder, error) from error
+    text = [summary(inspection), "", "## Pictures", "", "![histograms](figures.png)", ""]
+    with new_path(folder / "figures.png") as path:
+        _draw_figures(inspection, path)
+    for name, (rows, title) in sheets.items():
+        if rows:
+            with new_path(folder / name) as path:
+                draw_sheet(dataset, rows, path)
+            text += [f"{title} ({len(rows)}):", "", f"![{title}]({name})", ""]
+    with new_file(folder / "report.md") as file:
+        file.write("\n".join(text).encode())
     return folder / "report.md"
 
 
