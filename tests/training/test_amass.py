@@ -381,3 +381,24 @@ def test_pickled_files_are_refused(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(InputError, match="cannot be read"):
         read_trial(tmp_path / "a.npz")
+
+
+def test_a_half_downloaded_file_is_named_and_the_rest_is_kept(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut, spoilt = (place / f"amass/{name}/walk_poses.npz" for name in ("CMU/05", "KIT/3"))
+    cut.write_bytes(cut.read_bytes()[:5000])
+    with np.load(spoilt) as file:
+        np.savez_compressed(spoilt, **dict(file))
+    content = bytearray(spoilt.read_bytes())
+    content[200:400] = bytes(200)
+    spoilt.write_bytes(content)
+    assert prepare(place, "--no-mirror") == 3
+    skipped = skipped_of(read_dataset(place / "out"))
+    for name in ("CMU/05/walk_poses", "KIT/3/walk_poses"):
+        assert "walk_poses.npz cannot be read" in skipped[name][0] and not skipped[name][1]
+    assert "CMU/02/walk_poses" in {row.source for row in read_dataset(place / "out").clips}
+    model = place / "models/smplh/male/model.npz"
+    model.write_bytes(model.read_bytes()[:5000])
+    assert prepare(place) == 2
+    assert "model.npz cannot be read" in capsys.readouterr().err

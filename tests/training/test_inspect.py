@@ -159,5 +159,14 @@ def test_what_cannot_be_inspected(
     assert main(["inspect", str(tmp_path)]) == 2
     assert "no prepared dataset" in capsys.readouterr().err
     write_dataset(dataset, tmp_path / "data")
+    (tmp_path / "a").write_text("")
     assert main(["inspect", str(tmp_path / "data"), "-o", str(tmp_path / "a" / "b")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_the_report_makes_its_folder_and_those_above(dataset: Dataset, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    write_dataset(dataset, tmp_path / "datasets" / "a")
+    report = tmp_path / "reports" / "of" / "a"
+    main(["inspect", str(tmp_path / "datasets" / "a"), "-o", str(report), "--clips", "1"])
+    assert (report / "report.md").is_file()

@@ -202,7 +202,7 @@ def test_a_place_that_cannot_be_written_is_told_first(
     (tmp_path / "file").write_text("")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("")
-    places = {"no/where": "there is no folder", "file": "is a file", "full": "other files"}
+    places = {"file/where": "cannot be made", "file": "is a file", "full": "other files"}
     for place, message in places.items():
         # the source is not even looked at
         assert main(["prepare", "kit", "nowhere", "-o", str(tmp_path / place), "--quiet"]) == 2

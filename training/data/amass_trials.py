@@ -10,6 +10,7 @@ import numpy as np
 
 from t2m_blender.engine.errors import InputError
 from training.data.annotations import FPS, Row
+from training.data.arrays import DAMAGED, read_arrays
 from training.data.floor import Array
 
 _TRIAL_KEYS = ("poses", "trans", "betas", "gender")
@@ -41,20 +42,18 @@ def read_trial(path: Path) -> Trial:
     Raises:
         InputError: it is missing, damaged, empty, holds NaN, or has no SMPL-H poses.
     """
+    stored = read_arrays(path, (*_TRIAL_KEYS, *_RATE_KEYS))
+    rate = next((key for key in _RATE_KEYS if key in stored), None)
+    missing = [key for key in _TRIAL_KEYS if key not in stored]
+    if missing or rate is None:
+        raise InputError(f"{path.name} has no {(missing or [_RATE_KEYS[0]])[0]}.")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            rate = next((key for key in _RATE_KEYS if key in file.files), None)
-            missing = [key for key in _TRIAL_KEYS if key not in file.files]
-            if missing or rate is None:
-                raise InputError(f"{path.name} has no {(missing or [_RATE_KEYS[0]])[0]}.")
-            poses, trans, betas = (
-                np.asarray(file[key], dtype=np.float64) for key in ("poses", "trans", "betas")
-            )
-            fps = float(file[rate])
-            said = file["gender"].item()
-    except FileNotFoundError:
-        raise InputError(f"{path.name} is missing.") from None
-    except (OSError, ValueError, TypeError, EOFError) as error:
+        poses, trans, betas = (
+            np.asarray(stored[key], dtype=np.float64) for key in ("poses", "trans", "betas")
+        )
+        fps = float(stored[rate])
+        said = stored["gender"].item()
+    except (ValueError, TypeError) as error:
         raise InputError(f"{path.name} cannot be read ({error}).") from None
     if poses.ndim != 2 or poses.shape[1] != 156 or trans.shape != (len(poses), 3):
         raise InputError(
@@ -111,7 +110,7 @@ def read_joints(path: Path) -> Array:
         joints = np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
     except FileNotFoundError:
         raise InputError(f"{path.name} is missing.") from None
-    except (OSError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise InputError(f"{path.name} cannot be read ({error}).") from None
     if joints.ndim != 3 or joints.shape[1] < 22 or joints.shape[2] != 3:
         raise InputError(f"{path.name} has joints {list(joints.shape)}, not [T, 22 or more, 3].")

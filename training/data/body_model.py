@@ -24,6 +24,7 @@ from t2m_blender.engine.rotations import (
     quaternion_multiply,
 )
 from t2m_blender.engine.skeleton import HUMANML3D
+from training.data.arrays import read_arrays
 
 Array = NDArray[np.float64]
 
@@ -31,6 +32,7 @@ BODY_JOINTS = 22
 GENDERS = ("male", "female", "neutral")
 _BETAS = 10  # as many as HumanML3D uses
 _VERTICES = 6890
+_ARRAYS = ("v_template", "shapedirs", "J_regressor", "kintree_table")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +86,13 @@ def read_body_model(path: Path) -> BodyModel:
         InputError: it is damaged or no SMPL-H model.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            template, directions, regressor, tree = (
-                file[name] for name in ("v_template", "shapedirs", "J_regressor", "kintree_table")
-            )
-    except KeyError as error:
-        raise InputError(f"{path} is no SMPL-H model: it has no {error}.") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read ({error}); get the model's .npz form.") from None
+        stored = read_arrays(path, _ARRAYS)
+    except InputError as error:
+        raise InputError(f"{error} The body model is {path}; get its .npz form again.") from None
+    missing = [name for name in _ARRAYS if name not in stored]
+    if missing:
+        raise InputError(f"{path} is no SMPL-H model: it has no '{missing[0]}'.")
+    template, directions, regressor, tree = (stored[name] for name in _ARRAYS)
     joints = regressor.shape[0]
     if template.shape != (_VERTICES, 3) or joints != 52 or directions.shape[:2] != (_VERTICES, 3):
         raise InputError(

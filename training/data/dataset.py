@@ -16,7 +16,7 @@ Nothing is pickled. T is at least 40 for clips with captions of HumanML3D.
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from t2m_blender.engine.errors import InputError, OutputError
 from t2m_blender.engine.features import feature_columns
 from t2m_blender.engine.skeleton import SKELETONS, Skeleton
+from training.data.arrays import read_arrays
 
 FORMAT = 1
 SPLITS = ("train", "val", "test")
@@ -152,27 +153,36 @@ def counts(clips: Sequence[Clip], fps: float) -> dict[str, dict[str, float]]:
 
 
 def check_output(folder: Path) -> None:
-    """Says before long work whether a dataset may be written there.
+    """Says before long work whether a dataset may be written there; makes nothing yet.
 
     Raises:
-        OutputError: it holds other files, is a file, or is in a folder that does not exist.
+        OutputError: it holds other files than a dataset's, is a file, or cannot be made.
     """
-    if not folder.parent.is_dir():
-        raise OutputError(f"{folder} cannot be made: there is no folder {folder.parent}.")
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; give a new folder.")
-    strangers = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-    if set(strangers) - set(_FILES) - {"READY", "sheet.png"}:
-        raise OutputError(f"{folder} holds other files; give an empty or a new folder.")
+    strangers = {p.name for p in folder.iterdir()} - set(_FILES) if folder.is_dir() else set()
+    if strangers:
+        raise OutputError(
+            f"{folder} holds other files ({sorted(strangers)[0]}); give an empty folder, a new one "
+            "or that of a dataset to replace."
+        )
+    place = Path(os.path.realpath(folder)).parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder} cannot be made: {place} is no folder that you may change.")
 
 
 def write_dataset(dataset: Dataset, folder: Path) -> None:
-    """Writes the folder; it appears complete or not at all.
+    """Writes the folder, with those above it; a dataset that is there is replaced as a whole.
+
+    The new one is written beside it and takes its place once it is complete.
 
     Raises:
         OutputError: it holds other files, or cannot be written.
     """
     check_output(folder)
+    folder = Path(os.path.realpath(folder))
     header: dict[str, Any] = {
         "format": FORMAT,
         "name": dataset.name,
@@ -186,17 +196,24 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
         "skipped": [asdict(s) for s in dataset.skipped],
     }
     try:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=folder.name + ".") as made:
-            new = Path(made)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=folder.name + ".") as beside:
+            new, old = Path(beside) / "new", Path(beside) / "old"
+            new.mkdir()
             (new / "dataset.json").write_text(json.dumps(header, indent=1), encoding="utf-8")
             with (new / "clips.jsonl").open("w", encoding="utf-8") as file:
                 file.writelines(json.dumps(asdict(clip)) + "\n" for clip in dataset.clips)
             arrays: dict[str, Any] = {clip.id: dataset.features[clip.id] for clip in dataset.clips}
             np.savez(new / "features.npz", **arrays)
             np.savez(new / "statistics.npz", mean=dataset.mean, std=dataset.std)
-            folder.mkdir(exist_ok=True)
-            for name in _FILES:
-                shutil.move(new / name, folder / name)
+            if folder.exists():
+                folder.rename(old)
+            try:
+                new.rename(folder)
+            except OSError:
+                if old.exists():
+                    old.rename(folder)
+                raise
     except OSError as error:
         raise OutputError(f"{folder} cannot be written ({error}); choose another folder.") from None
 
@@ -205,7 +222,7 @@ def read_dataset(folder: Path) -> Dataset:
     """Reads a prepared folder.
 
     Raises:
-        InputError: a file is missing, of another format, or they do not agree.
+        InputError: a file is missing, damaged, of another format, or they do not agree.
     """
     missing = [name for name in _FILES if not (folder / name).is_file()]
     if missing:
@@ -226,17 +243,23 @@ def read_dataset(folder: Path) -> Dataset:
             f"this version reads format {FORMAT} and {', '.join(SKELETONS)}. Prepare it again."
         )
     skeleton = SKELETONS[header["skeleton"]]
-    with np.load(folder / "features.npz") as stored:
-        features = {name: stored[name] for name in stored.files}
-    with np.load(folder / "statistics.npz") as stored:
-        mean, std = stored["mean"], stored["std"]
+    try:
+        features = read_arrays(folder / "features.npz")
+        stored = read_arrays(folder / "statistics.npz")
+    except InputError as error:
+        raise InputError(f"{folder}: {error} Prepare it again.") from None
+    size = (skeleton.feature_size,)
+    if any(name not in stored or stored[name].shape != size for name in ("mean", "std")):
+        raise InputError(
+            f"{folder}: statistics.npz needs mean and std of {size[0]} numbers. Prepare it again."
+        )
     for clip in clips:
         array = features.get(clip.id)
         if array is None or array.shape != (clip.frames, skeleton.feature_size):
             raise InputError(f"{folder}: the features of clip {clip.id} are missing or misshapen.")
     skipped = tuple(Skipped(**row) for row in header.get("skipped", []))
     return Dataset(
-        header["name"], skeleton, clips, features, mean, std,
+        header["name"], skeleton, clips, features, stored["mean"], stored["std"],
         header.get("licence", ""), header.get("credit", ""), skipped,
         tuple(header.get("notes", ())),
     )  # fmt: skip

@@ -61,7 +61,7 @@ def write_report(inspection: Inspection, folder: Path, clips: int = 24, seed: in
         "outliers.png": ([by_id[name] for name in odd][: max(clips, 1)], "Outliers"),
     }
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for name, (rows, _title) in sheets.items():
             if not rows:
                 (folder / name).unlink(missing_ok=True)

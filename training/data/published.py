@@ -31,6 +31,7 @@ from training.data.annotations import (
     read_splits,
     subject_of,
 )
+from training.data.arrays import DAMAGED
 from training.data.dataset import Clip, Dataset, Skipped, statistics, write_dataset
 
 Progress = Callable[[int, int], None]
@@ -186,7 +187,7 @@ def read_features(path: Path, skeleton: Skeleton) -> NDArray[np.float32]:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise InputError("has no features in new_joint_vecs") from None
-    except (OSError, ValueError, EOFError) as error:
+    except DAMAGED as error:
         raise InputError(f"its features cannot be read ({error})") from None
     if array.ndim != 2 or array.shape[1] != skeleton.feature_size:
         raise InputError(f"its features are {list(array.shape)}, not [T, {skeleton.feature_size}]")
@@ -259,7 +260,7 @@ def _notes(
         notes.append(f"yaw sign mended in {mended} clips that turn past 180 degrees")
     try:
         both = tuple(np.load(source / f"{name}.npy", allow_pickle=False) for name in _STATISTICS)
-    except (OSError, ValueError, EOFError):
+    except DAMAGED:
         return [*notes, "Mean.npy and Std.npy are not there or damaged: statistics not compared"]
     if any(array.shape != (edition.skeleton.feature_size,) for array in both):
         shapes = ", ".join(str(list(array.shape)) for array in both)
