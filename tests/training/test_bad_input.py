@@ -97,3 +97,30 @@ def test_nothing_usable_is_status_2(
     assert main(arguments) == 2
     assert "no frames" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bad_caption_costs_only_itself(folder: Path, tmp_path: Path) -> None:
+    rows = json.loads((folder / "pairs.json").read_text())
+    row = next(row for row in rows if row["trial"] == "02_01")
+    timed = [f"[from 0s - 2.{k:02}s] a person walks" for k in range(12)]
+    row["captions"] = ["[from 3s - 1s] a man", "a person walks", *timed]
+    (folder / "pairs.json").write_text(json.dumps(rows))
+    status, dataset = prepare(folder, tmp_path)
+    assert status == 3
+    [fault] = [row for row in dataset.skipped if not row.expected]
+    assert fault.item == f"{row['id']}, caption 1"
+    assert "3.0 s to 1.0 s" in fault.reason
+    ids = [clip.id for clip in dataset.clips]
+    assert len(set(ids)) == len(ids)
+    assert {row["id"], f"{row['id']}a", f"{row['id']}l"} <= set(ids)
+
+
+@pytest.mark.parametrize("fps", ["fast", None, -120, 0, True, [120]])
+def test_a_frame_rate_that_is_no_number(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], fps: object
+) -> None:
+    table = json.loads((folder / "trials.json").read_text())
+    table["02_01"]["fps"] = fps
+    (folder / "trials.json").write_text(json.dumps(table))
+    assert main(["prepare", "cmu", str(folder), "-o", str(tmp_path / "out"), "--quiet"]) == 2
+    assert "gives 02_01 the frame rate" in capsys.readouterr().err

@@ -14,9 +14,10 @@ from cmu_sample import unpack_sample
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import feature_columns, features_to_joints
 from t2m_blender.engine.rotations import quaternion_from_axis_angle, quaternion_rotate
-from t2m_blender.engine.skeleton import HUMANML3D
+from t2m_blender.engine.skeleton import HUMANML3D, Skeleton
 from training.data import prepare
 from training.data.captions import mirror_caption
+from training.data.cmu import Trial
 from training.data.cmu_clips import plan_clips, rest
 from training.data.cmu_dataset import prepare_cmu
 from training.data.cmu_files import Trials, open_trials
@@ -217,3 +218,50 @@ def test_a_sheet_is_drawn(dataset: Dataset, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     draw_sheet(dataset, dataset.clips[:3], tmp_path / "sheet.png", snapshots=4, columns=1)
     assert (tmp_path / "sheet.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_every_clip_and_every_trial_is_kept_or_named(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real tables, 353 captioned clips and 385 trials, with people who stand so long."""
+    cmu = shared / "data" / "cmu"
+    table = json.loads((cmu / "trials.json").read_text())
+    pairs = json.loads((cmu / "pairs.json").read_text())
+
+    def still(self: Trials, name: str, skeleton: Skeleton) -> Trial:
+        count = int((table[name]["frames"] - 1) * 20 / table[name]["fps"] + 1e-6) + 1
+        return Trial(np.tile(skeleton.rest_pose, (count, 1, 1)), 0, "ASF/AMC")
+
+    def cheap(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+        return np.zeros((len(joints) - 1, 263), np.float32)
+
+    monkeypatch.setattr(Trials, "read", still)
+    monkeypatch.setattr("training.data.cmu_dataset.standing_features", cheap)
+    for file in ("trials.json", "pairs.json"):
+        (tmp_path / file).write_text((cmu / file).read_text())
+    first = tmp_path / next(iter(table.values()))["file"]
+    first.parent.mkdir()
+    first.write_text("")  # the folder is unpacked
+    dataset = prepare_cmu(tmp_path, tmp_path / "out", mirror=False)
+    kept = {clip.id for clip in dataset.clips}
+    skipped = {row.item for row in dataset.skipped}
+    ids = {row["id"] for row in pairs}
+    assert len(ids) == 353 and len(table) == 385
+    assert ids <= kept | skipped and not ids & kept & skipped
+    used = {clip.source for clip in dataset.clips}
+    assert set(table) <= used | skipped and not used & skipped
+    held_out = {row["trial"] for row in pairs if row["split"] != "train"}
+    assert len(held_out) == 77
+    assert not any(clip.split == "train" and clip.source in held_out for clip in dataset.clips)
+    rest_of = {item.split("_", 1)[1].rsplit("_", 1)[0] for item in skipped if item[:3] == "cmu"}
+    assert rest_of and rest_of <= held_out
+    printed = prepare.report(dataset)
+    number = len(ids & kept)
+    short = sum(
+        row.reason == "shorter than 40 frames" and row.item in ids for row in dataset.skipped
+    )
+    assert number + short + 24 == 353
+    assert f"353 = {number} kept + {short} shorter than 40 frames + 24 train clips" in printed
+    assert f"trials: 385 = {len(used)} used + {385 - len(used)} that" in printed
+    assert "77 are held out" in printed
+    assert "a trial with val or test clips: 24: 000279" in printed

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from t2m_blender.engine.errors import InputError
-from training.data.captions import Caption, read_caption
+from training.data.captions import Caption, part_letters, read_caption
 from training.data.dataset import SPLITS, Skipped
 
 TOO_LONG = 200  # the published loaders take clips of fewer frames than this
@@ -176,7 +176,7 @@ def cut_parts(
     timed = [c for c in captions if not math.isinf(c.end)]
     for k, caption in enumerate(timed):
         start, end = int(caption.start * fps), min(int(caption.end * fps), frames)
-        part = Part(name + _letters(k), start, end, (caption.text,))
+        part = Part(name + part_letters(k), start, end, (caption.text,))
         if shortest <= end - start < TOO_LONG:
             parts.append(part)
         else:
@@ -217,11 +217,6 @@ def subject_of(source: str) -> str:
     if source.startswith("humanact12/"):
         return "HumanAct12 " + Path(source).name[:3]  # P01, P02 ...: its twelve people
     return " ".join(Path(source).parent.parts)
-
-
-def _letters(k: int) -> str:
-    """a, b ... z, aa, ab ..."""
-    return (_letters(k // 26 - 1) if k >= 26 else "") + chr(ord("a") + k % 26)
 
 
 def _text(path: Path) -> str:

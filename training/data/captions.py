@@ -115,6 +115,11 @@ def read_caption(line: str) -> Caption:
     return Caption(text, start, end)
 
 
+def part_letters(k: int) -> str:
+    """What is put behind a clip's id for its k-th part: a, b ... z, aa, ab ..."""
+    return (part_letters(k // 26 - 1) if k >= 26 else "") + chr(ord("a") + k % 26)
+
+
 def mirror_caption(text: str) -> str:
     """The caption of the reflected motion: left and right, clockwise and counter- swap."""
     kept: list[tuple[int, int]] = [m.span() for m in _NOT_A_SIDE.finditer(text)]

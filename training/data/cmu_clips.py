@@ -2,8 +2,9 @@
 """Which clips are cut from the CMU trials, for which split, with which captions.
 
 HumanML3D's clips are cut where it cuts them. A trial with any clip in val or test gives nothing to
-training: its train clips are left out. The rest of the other trials, which HumanML3D does not
-caption, is cut into windows of at most 200 frames; their captions are in `cmu_descriptions.json`:
+training: its train clips are left out, and so is what HumanML3D does not caption. That rest of the
+other trials is cut into windows of at most 200 frames, whose captions are in
+`cmu_descriptions.json`:
 
     {"descriptions": {"salsa dance": {"any": ["a person dances the salsa"], "facts": false},
                       "run/jog, sudden stop": {"whole": ["a person jogs and stops suddenly"]}, ...},
@@ -28,7 +29,7 @@ from typing import Any
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.skeleton import Skeleton
-from training.data.captions import Caption, read_caption
+from training.data.captions import Caption, part_letters, read_caption
 from training.data.cmu import Trial
 from training.data.cmu_files import Pair, Trials
 from training.data.dataset import SPLITS, Skipped
@@ -39,6 +40,11 @@ from training.data.sentences import describe
 
 LONGEST = 200  # frames of a clip of HumanML3D
 SHORTEST = 40
+
+# Why something is left out.
+TOO_SHORT = f"shorter than {SHORTEST} frames"
+LEFT_OUT = "a train clip of a trial with val or test clips"
+HELD_OUT_REST = "what has no caption in a trial with val or test clips"
 
 _SHORT_GAIT = 45  # frames of a trial under which a straight walk or run is repeated ...
 _REPEATED = 100  # ... to so many
@@ -86,6 +92,7 @@ class Plan:
 
     Attributes:
         captioned: trial -> HumanML3D's clips in it that are used.
+        left_out: trial with clips in val or test -> its train clips, which are not used.
         held_out: trials with clips in val or test.
         descriptions, windows: of cmu_descriptions.json.
         names: trial -> CMU's description.
@@ -93,6 +100,7 @@ class Plan:
     """
 
     captioned: dict[str, list[Pair]]
+    left_out: dict[str, list[Pair]]
     held_out: frozenset[str]
     descriptions: dict[str, dict[str, Any]]
     windows: dict[str, list[dict[str, Any]]]
@@ -100,19 +108,27 @@ class Plan:
     skipped: list[Skipped] = field(default_factory=list)
 
     def cuts(self, name: str, trial: Trial, skeleton: Skeleton) -> tuple[list[Cut], list[Skipped]]:
-        """The clips of one trial, and what is too short."""
+        """The clips of one trial, and what of it is left out: too short, held out, or faulty."""
         cuts: list[Cut] = []
         skipped: list[Skipped] = []
         taken: list[tuple[int, int]] = []
         for pair in self.captioned.get(name, []):
             start, end = max(pair.start, trial.first), min(pair.end, len(trial.joints))
             taken.append((start, end))
-            for cut in _pair_cuts(pair, start, end, skeleton.fps):
+            made, faults = _pair_cuts(pair, start, end, skeleton.fps)
+            skipped += faults
+            for cut in made:
                 if cut.end - cut.start < SHORTEST:
-                    skipped.append(Skipped(cut.id, f"shorter than {SHORTEST} frames", True))
+                    skipped.append(Skipped(cut.id, TOO_SHORT, expected=True))
                 else:
                     cuts.append(cut)
+        count = len(trial.joints)
         if name in self.held_out:
+            taken += [(pair.start, pair.end) for pair in self.left_out.get(name, [])]
+            skipped += [
+                Skipped(f"cmu_{name}_{start:04d}", HELD_OUT_REST, expected=True)
+                for start, end in rest(taken, trial.first, count)
+            ]
             return cuts, skipped
         for window in self.windows.get(name, []):
             start = max(round(window["start"] * skeleton.fps), trial.first)
@@ -121,7 +137,6 @@ class Plan:
             captions = tuple((text, "hand") for text in window["captions"])
             cuts.append(Cut(f"cmu_{name}_{start:04d}", start, end, "train", captions))
         words = self.descriptions.get(self.names[name], {})
-        count = len(trial.joints)
         if count - trial.first < _SHORT_GAIT and words.get("facts", True):
             gait = repeated_gait(trial.joints[trial.first :], skeleton, frames=_REPEATED)
             facts = (
@@ -153,6 +168,7 @@ def plan_clips(trials: Trials, captions: Path | None = None) -> Plan:
     """
     held_out = frozenset(pair.trial for pair in trials.pairs if pair.split != "train")
     captioned: dict[str, list[Pair]] = {}
+    left_out: dict[str, list[Pair]] = {}
     skipped: list[Skipped] = []
     for pair in trials.pairs:
         if pair.trial not in trials.table:
@@ -160,12 +176,15 @@ def plan_clips(trials: Trials, captions: Path | None = None) -> Plan:
         elif pair.split not in SPLITS:
             skipped.append(Skipped(pair.id, f"its split is '{pair.split}'", False))
         elif pair.split == "train" and pair.trial in held_out:
-            skipped.append(Skipped(pair.id, "a train clip of a trial with val or test clips", True))
+            skipped.append(Skipped(pair.id, LEFT_OUT, expected=True))
+            left_out.setdefault(pair.trial, []).append(pair)
         else:
             captioned.setdefault(pair.trial, []).append(pair)
     ours = _read_captions(captions or _OURS)
     names = {name: trials.description(name) for name in trials.names}
-    return Plan(captioned, held_out, ours["descriptions"], ours["windows"], names, skipped)
+    return Plan(
+        captioned, left_out, held_out, ours["descriptions"], ours["windows"], names, skipped
+    )
 
 
 def rest(taken: list[tuple[int, int]], first: int, count: int) -> list[tuple[int, int]]:
@@ -192,16 +211,22 @@ def _split(joints: Array, start: int, end: int, skeleton: Skeleton) -> list[tupl
     return sorted(actions + rest(actions, start, end))
 
 
-def _pair_cuts(pair: Pair, start: int, end: int, fps: float) -> list[Cut]:
+def _pair_cuts(pair: Pair, start: int, end: int, fps: float) -> tuple[list[Cut], list[Skipped]]:
     """One clip with the captions about all of it, and one for each caption about a part."""
-    captions: list[Caption] = [read_caption(line) for line in pair.captions]
+    captions: list[Caption] = []
+    faults: list[Skipped] = []
+    for number, line in enumerate(pair.captions, start=1):
+        try:
+            captions.append(read_caption(line))
+        except InputError as error:
+            faults.append(Skipped(f"{pair.id}, caption {number}", str(error), expected=False))
     whole = tuple((c.text, "humanml3d") for c in captions if math.isinf(c.end))
     cuts = [Cut(pair.id, start, end, pair.split, whole)]
     for k, c in enumerate(c for c in captions if not math.isinf(c.end)):
         from_, to = start + round(c.start * fps), min(start + round(c.end * fps), end)
-        letter = "abcdefghij"[k % 10]
-        cuts.append(Cut(f"{pair.id}{letter}", from_, to, pair.split, ((c.text, "humanml3d"),)))
-    return cuts
+        part = Cut(f"{pair.id}{part_letters(k)}", from_, to, pair.split, ((c.text, "humanml3d"),))
+        cuts.append(part)
+    return cuts, faults
 
 
 def _read_captions(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -102,11 +103,19 @@ def open_trials(folder: Path) -> Iterator[Trials]:
         isinstance(row, dict) and {"file", "fps"} <= set(row) for row in table.values()
     ):
         raise InputError(f"{folder / 'trials.json'} must map trials to their file and fps.")
+    for name, row in table.items():
+        fps = row["fps"]
+        if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < math.inf:
+            raise InputError(
+                f"{folder / 'trials.json'} gives {name} the frame rate {fps!r}: no positive number."
+            )
+    if not isinstance(pairs, list):
+        raise InputError(f"{folder / 'pairs.json'} must be a list of clips.")
     try:
         rows = tuple(
             Pair(
                 r["id"], r["trial"], int(r["start_frame_20fps"]), int(r["end_frame_20fps"]),
-                r["split"], tuple(r["captions"] or ()),
+                r["split"], _strings(r["captions"]),
             )
             for r in pairs
         )  # fmt: skip
@@ -127,6 +136,12 @@ def open_trials(folder: Path) -> Iterator[Trials]:
             raise InputError(f"{packed} cannot be unpacked ({error}); download it again.") from None
         inner = Path(place) / "cmu"
         yield Trials(inner if inner.is_dir() else Path(place), table, rows)
+
+
+def _strings(value: Any) -> tuple[str, ...]:
+    if not isinstance(value or [], list) or not all(isinstance(v, str) for v in value or []):
+        raise ValueError("captions that are a list of sentences")
+    return tuple(value or ())
 
 
 def _json(path: Path) -> Any:

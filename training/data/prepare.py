@@ -47,7 +47,9 @@ def report(dataset: Dataset) -> str:
             more = len(items) - _NAMED
             names = " ".join(items[:_NAMED])
             names += f" ... and {more} more, named in dataset.json" if more > 0 else ""
-            lines.append(f"{'left out' if expected else 'SKIPPED'}: {reason}: {names}")
+            lines.append(
+                f"{'left out' if expected else 'SKIPPED'}: {reason}: {len(items)}: {names}"
+            )
     return "\n".join(lines)
 
 
@@ -58,7 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command = sources.add_parser(name, help=source.summary, description=source.summary)
         command.add_argument("folder", type=Path, help=source.folder)
         command.add_argument(
-            "-o", "--output", type=Path, required=True, help="the dataset folder to make"
+            "-o",
+            "--output",
+            type=Path,
+            required=True,
+            help="the dataset folder to make, or to replace as a whole",
         )
         command.add_argument("--quiet", action="store_true", help="show no progress")
         source.add_options(command)
@@ -166,7 +172,9 @@ def _clip_options(parser: argparse.ArgumentParser) -> None:
         "--captions", type=Path, help="CSV with file, clip, caption ... (see clip_table.py)"
     )
     parser.add_argument("--licence", help="of the motion (from the licence file beside it)")
-    parser.add_argument("--shortest", type=float, default=1.0, help="seconds a clip has (1)")
+    parser.add_argument(
+        "--shortest", type=float, default=1.0, help="seconds a clip has at least (1)"
+    )
     parser.add_argument("--val", type=float, default=0.0, help="share of clips for val (0)")
     parser.add_argument("--test", type=float, default=0.0, help="share of clips for test (0)")
     _mirror_option(parser)
