@@ -187,6 +187,32 @@ def test_the_licence_is_read_off_its_file(shared: Path, tmp_path: Path) -> None:
     assert found == "Creative Commons Attribution 4.0 (License.txt)"
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("# CC0 1.0 Universal\n...", "CC0-1.0"),
+        ("Rigs and clips\nSPDX-License-Identifier: CC0-1.0", "CC0-1.0"),
+        (
+            "All rights reserved; this is not CC0.",
+            "All rights reserved; this is not CC0. (LICENSE)",
+        ),
+        ("", "unknown"),
+    ],
+)
+def test_only_the_deed_itself_is_cc0(tmp_path: Path, text: str, found: str) -> None:
+    (tmp_path / "licenses").mkdir()
+    assert licence_beside(tmp_path / "x.glb", tmp_path) == "unknown"
+    (tmp_path / "LICENSE").write_text(text)
+    assert licence_beside(tmp_path / "x.glb", tmp_path) == found
+
+
+def test_clips_shorter_than_two_tokens_are_refused() -> None:
+    assert ClipOptions(shortest=0.4).shortest == 0.4
+    for bad in (0.1, 0.0, float("nan")):
+        with pytest.raises(InputError, match=r"--shortest 0\.4 or more"):
+            ClipOptions(shortest=bad)
+
+
 def test_without_blender_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,14 @@ from training.data.mirror import mirrored_clip, mirrored_motion
 Progress = Callable[[int, int], None]
 
 SUFFIXES = (".glb", ".gltf", ".fbx", ".bvh")
+# The title of the deed or of its legal code, or the SPDX identifier: a whole line of a file.
+_CC0 = re.compile(
+    r"(?:SPDX-License-Identifier: ?)?CC0-1\.0"
+    r"|(?:Creative Commons )?CC0 1\.0 Universal(?: \(CC0 1\.0\))?(?: Public Domain Dedication)?"
+    r"|Creative Commons Zero v1\.0 Universal",
+    re.IGNORECASE,
+)
+SHORTEST = 0.4  # seconds: at 20 fps 8 frames, 7 of features; a token is made of 4
 _FINER = 6  # clips are read so many times finer than the skeleton's rate, to repeat them exactly
 
 
@@ -55,6 +63,11 @@ class ClipOptions:
             raise InputError(
                 f"The shares of val and test are {self.val} and {self.test}; they must be 0 or "
                 "more and together less than 1."
+            )
+        if not self.shortest >= SHORTEST:
+            raise InputError(
+                f"Clips cannot be as short as {self.shortest:g} s: a token stands for 0.2 s, and "
+                f"less than two of them is no motion. Give --shortest {SHORTEST} or more."
             )
 
     def split(self, name: str) -> str:
@@ -301,11 +314,18 @@ def licence_beside(path: Path, root: Path) -> str:
     """What the licence file beside an animation file, or above it up to the root, says."""
     for folder in (path.parent, *path.parent.parents):
         for licence in sorted(folder.glob("[Ll][Ii][Cc][Ee][Nn][CcSs][Ee]*")):
+            if not licence.is_file():
+                continue
             text = licence.read_text(encoding="utf-8", errors="replace")
-            if "CC0" in text:
+            if _is_cc0(text):
                 return "CC0-1.0"
             first = next((line.strip() for line in text.splitlines() if line.strip()), "")
-            return f"{first[:60]} ({licence.name})"
+            return f"{first[:60]} ({licence.name})" if first else "unknown"
         if folder == root:
             break
     return "unknown"
+
+
+def _is_cc0(text: str) -> bool:
+    """Whether one of its lines is the deed's title or its SPDX identifier, and nothing more."""
+    return any(_CC0.fullmatch(" ".join(line.split()).strip("*#=- ")) for line in text.splitlines())
