@@ -336,6 +336,13 @@ def test_bad_input_is_refused(
         assert main(["augment", str(folder), "-o", str(tmp_path / "out"), *arguments]) == 2
         assert message in capsys.readouterr().err
     assert main(["augment", str(folder), "-o", str(folder), "--mirror"]) == 2
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "thesis.txt").write_text("")
+    capsys.readouterr()
+    # the place is looked at first, the dataset not at all
+    assert main(["augment", str(tmp_path / "none"), "-o", str(full), "--mirror"]) == 2
+    assert "other files" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

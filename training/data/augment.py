@@ -24,7 +24,15 @@ from numpy.typing import NDArray
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import Facing, features_to_joints, motion_to_features
 from t2m_blender.engine.skeleton import HUMANML3D
-from training.data.dataset import Clip, Dataset, Skipped, read_dataset, statistics, write_dataset
+from training.data.dataset import (
+    Clip,
+    Dataset,
+    Skipped,
+    check_output,
+    read_dataset,
+    statistics,
+    write_dataset,
+)
 from training.data.facts import measure
 from training.data.floor import Array, standing_features
 from training.data.mirror import mirrored_clip, mirrored_motion
@@ -248,7 +256,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the options of `augment`."""
     parser.add_argument("dataset", type=Path, help="dataset folder made by prepare")
     parser.add_argument(
-        "-o", "--output", type=Path, required=True, help="the dataset folder to make"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        help="the dataset folder to make, or to replace as a whole",
     )
     parser.add_argument(
         "--mirror", action="store_true", help="a mirrored copy of every clip that has none"
@@ -289,6 +301,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.output.resolve() == args.dataset.resolve():
         raise InputError("The output is the dataset itself; give a new folder.")
+    check_output(args.output)
     dataset = augment(read_dataset(args.dataset), wanted)
     write_dataset(dataset, args.output)
     print(report(dataset))
