@@ -81,7 +81,7 @@ def render(made: GeneratedMotion, count: int, size: int) -> list[Image.Image]:
 
 def _camera(scene: bpy.types.Scene, size: int) -> bpy.types.Object:
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
-    camera.data.lens = 74
+    camera.data.lens = 62
     scene.collection.objects.link(camera)
     scene.camera = camera
     scene.render.resolution_x = scene.render.resolution_y = size
