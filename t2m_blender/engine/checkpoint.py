@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import CheckpointError
+from .errors import CheckpointError, InputError
 from .files import new_file
-from .skeleton import SKELETONS, Skeleton
+from .skeleton import Skeleton, skeleton_from_json, skeleton_to_json
 
 FORMAT = "t2m_blender 1"
 
@@ -85,7 +85,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     try:
         tensors = widen(stored)
         content = json.loads(metadata["config"])
-        skeleton = SKELETONS[content["skeleton"]]
+        skeleton = skeleton_from_json(content["skeleton"])
         mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
         if mean.shape != (skeleton.feature_size,) or std.shape != mean.shape:
             raise ValueError(f"statistics of {mean.shape} and {std.shape}")
@@ -102,7 +102,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             origin=str(content["origin"]),
             sha256=file_sha256(Path(path)),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, InputError) as error:
         raise CheckpointError(
             f"{path} is damaged: it lacks or garbles {error}; train or download it again."
         ) from error
@@ -115,7 +115,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         for key, value in asdict(checkpoint).items()
         if key not in ("tensors", "mean", "std", "skeleton", "sha256")
     }
-    content["skeleton"] = checkpoint.skeleton.name
+    content["skeleton"] = skeleton_to_json(checkpoint.skeleton)
     tensors = {
         name: tensor.astype(np.float16) if tensor.ndim > 1 else tensor
         for name, tensor in checkpoint.tensors.items()

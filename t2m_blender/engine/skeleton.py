@@ -6,7 +6,7 @@ HumanML3D-22 follows Guo et al. (CVPR 2022), KIT-21 Plappert et al. (2016) as pr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -52,6 +52,25 @@ class Skeleton:
     leg_bones: tuple[int, int]
     fps: float
     contact_threshold: float
+
+    def __post_init__(self) -> None:
+        count = len(self.joint_names)
+        children = [joint for chain in self.chains for joint in chain[1:]]
+        named = [self.right_hip, self.left_hip, self.right_shoulder, self.left_shoulder]
+        named += [*self.left_feet, *self.right_feet, *self.leg_bones]
+        if sorted(children) != list(range(1, count)) or not set(named) <= set(range(count)):
+            raise InputError(
+                f"The skeleton {self.name} needs chains in which every joint but 0 follows its "
+                f"parent once, and feet, hips, shoulders and leg bones among its {count} joints."
+            )
+        shapes = [self.directions.shape, self.t_pose.shape]
+        if self.bone_lengths is not None:
+            shapes.append((*self.bone_lengths.shape, 3))
+        if set(shapes) != {(count, 3)} or not self.fps > 0:
+            raise InputError(
+                f"The skeleton {self.name} needs directions and t_pose of [{count}, 3], {count} "
+                f"bone lengths and a frame rate; it has {shapes} and {self.fps}."
+            )
 
     @property
     def joint_count(self) -> int:
@@ -203,3 +222,37 @@ KIT = Skeleton(
 )
 
 SKELETONS = {skeleton.name: skeleton for skeleton in (HUMANML3D, KIT)}
+
+
+def skeleton_to_json(skeleton: Skeleton) -> str | dict[str, Any]:
+    """What datasets and checkpoints store: the name of one of ours, or another's whole table."""
+    if skeleton is SKELETONS.get(skeleton.name):
+        return skeleton.name
+    values = {field.name: getattr(skeleton, field.name) for field in fields(skeleton)}
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in values.items()}
+
+
+def skeleton_from_json(value: object) -> Skeleton:
+    """The skeleton that `skeleton_to_json` stored.
+
+    Raises:
+        InputError: An unknown name, or a table that is no skeleton.
+    """
+    if isinstance(value, str) and value in SKELETONS:
+        return SKELETONS[value]
+    if not isinstance(value, dict):
+        raise InputError(f"The skeleton {value!r} is not known; use {' or '.join(SKELETONS)}.")
+    try:
+        table = {k: _tuples(v) if isinstance(v, list) else v for k, v in value.items()}
+        for name in ("directions", "t_pose", "bone_lengths"):
+            if table[name] is not None:
+                table[name] = np.array(table[name], dtype=np.float64)
+        return Skeleton(**table)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"The stored skeleton lacks or garbles {error}; store it again."
+        ) from error
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

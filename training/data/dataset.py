@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from t2m_blender.engine.errors import InputError, OutputError
 from t2m_blender.engine.features import feature_columns
-from t2m_blender.engine.skeleton import SKELETONS, Skeleton
+from t2m_blender.engine.skeleton import Skeleton, skeleton_from_json, skeleton_to_json
 from training.data.arrays import read_arrays
 
 FORMAT = 1
@@ -186,7 +186,7 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
     header: dict[str, Any] = {
         "format": FORMAT,
         "name": dataset.name,
-        "skeleton": dataset.skeleton.name,
+        "skeleton": skeleton_to_json(dataset.skeleton),
         "fps": dataset.skeleton.fps,
         "feature_size": dataset.skeleton.feature_size,
         "licence": dataset.licence,
@@ -237,12 +237,12 @@ def read_dataset(folder: Path) -> Dataset:
         clips = tuple(_clip(json.loads(row), names) for row in rows)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder}: dataset.json or clips.jsonl is damaged ({error}).") from None
-    if header.get("format") != FORMAT or header.get("skeleton") not in SKELETONS:
+    if header.get("format") != FORMAT:
         raise InputError(
-            f"{folder} has format {header.get('format')} and skeleton {header.get('skeleton')}; "
-            f"this version reads format {FORMAT} and {', '.join(SKELETONS)}. Prepare it again."
+            f"{folder} has format {header.get('format')}; this version reads format {FORMAT}. "
+            "Prepare it again."
         )
-    skeleton = SKELETONS[header["skeleton"]]
+    skeleton = skeleton_from_json(header.get("skeleton"))
     try:
         features = read_arrays(folder / "features.npz")
         stored = read_arrays(folder / "statistics.npz")
