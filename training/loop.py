@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from t2m_blender.engine.errors import CheckpointError
+from t2m_blender.engine.files import new_path
 
 from .config import Optimisation
 
@@ -76,6 +76,7 @@ def train(
     saved = started = time.monotonic()
     first = run.step
     sums: dict[str, float] = {}
+    summed = 0
     with bar, _stop_between_steps() as stop:
         while run.step < settings.steps:
             generator = np.random.Generator(np.random.Philox(key=[settings.seed, run.step]))
@@ -91,13 +92,13 @@ def train(
             _average(averaged, network, settings.average, run.step)
             for key, figure in {"loss": float(value.detach()), **figures}.items():
                 sums[key] = sums.get(key, 0.0) + figure
+            summed += 1
             bar.update()
 
             last = run.step == settings.steps
             if run.step % _REPORT_EVERY == 0 or last:
-                count = (run.step - 1) % _REPORT_EVERY + 1
-                means = {key: total / count for key, total in sums.items()}
-                sums = {}
+                means = {key: total / summed for key, total in sums.items()}
+                sums, summed = {}, 0
                 pace = (time.monotonic() - started) / (run.step - first)
                 run.report(means, bar, remaining=pace * (settings.steps - run.step))
             if run.step % settings.validate_every == 0 or last:
@@ -170,9 +171,8 @@ class _Run:
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        part = self.folder / "state.pt.part"
-        torch.save(state, part)
-        os.replace(part, self.folder / "state.pt")
+        with new_path(self.folder / "state.pt") as part:
+            torch.save(state, part)
 
     def resume(self) -> None:
         path = self.folder / "state.pt"

@@ -163,6 +163,12 @@ def test_ctrl_c_finishes_the_step_and_saves(
     assert steps == 33
     assert train_vqvae(CONFIG, data, tmp_path / "stopped").read_bytes() == whole
     assert steps == CONFIG.vqvae.steps
+    # what is reported after going on is the mean of the steps taken since, not a part of it
+    losses = [
+        [row["loss"] for row in log(tmp_path / name) if "loss" in row]
+        for name in ("whole", "stopped")
+    ]
+    assert losses[1][0] > 0.5 * losses[0][0]
 
 
 def test_a_run_of_something_else_is_not_mixed_in(data: Path, tmp_path: Path) -> None:
