@@ -12,7 +12,6 @@ The pooler, which sentence features do not use, and positions beyond `POSITIONS`
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from t2m_blender.engine.checkpoint import narrow, read_tensors, write_tensors
+from t2m_blender.engine.checkpoint import file_sha256, narrow, read_tensors, write_tensors
 from t2m_blender.engine.errors import CheckpointError, T2MError
 
 SOURCE = "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2"
@@ -55,7 +54,7 @@ def read_original(folder: Path) -> tuple[dict[str, NDArray[Any]], list[str]]:
     path = folder / "model.safetensors"
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist: name the folder of it and vocab.txt.")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = file_sha256(path)
     if found != SOURCE_SHA256:
         raise CheckpointError(
             f"{path} has sha256 {found}, not {SOURCE_SHA256}: fetch it from {SOURCE}."

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -110,11 +110,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a model file: matrices as float16, everything small as float32."""
-    content = {
-        key: value
-        for key, value in asdict(checkpoint).items()
-        if key not in ("tensors", "mean", "std", "skeleton", "sha256")
-    }
+    names = ("vqvae", "gpt", "text_encoder", "sampling", "licence", "origin")
+    content = {name: getattr(checkpoint, name) for name in names}
     content["skeleton"] = skeleton_to_json(checkpoint.skeleton)
     tensors = {
         name: tensor.astype(np.float16) if tensor.ndim > 1 else tensor

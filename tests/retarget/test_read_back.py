@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from posing import posed_bones
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.motion import Motion
@@ -16,7 +17,6 @@ from t2m_blender.engine.rotations import quaternion_from_axis_angle, quaternion_
 from t2m_blender.engine.skeleton import HUMANML3D
 from t2m_blender.retarget import (
     Bone,
-    PoseTrack,
     Rig,
     default_rig,
     map_bones,
@@ -32,24 +32,6 @@ NAMES = HUMANML3D.joint_names
 def clip(parity: Path) -> Motion:
     with np.load(parity / "humanml3d_012314.npz") as data:
         return Motion(data["joints"], 20.0)
-
-
-def posed_bones(rig: Rig, track: PoseTrack) -> np.ndarray:
-    """[T, N, 4, 4] in armature space, as Blender composes pose channels."""
-    posed: dict[str, np.ndarray] = {}
-    for bone in rig.bones:
-        basis = np.tile(np.eye(4), (track.frames, 1, 1))
-        if bone.name in track.bone_names:
-            column = track.bone_names.index(bone.name)
-            basis[:, :3, :3] = quaternion_to_matrix(track.rotations[:, column])
-        if bone.name == track.root:
-            basis[:, :3, 3] = track.translation
-        above = np.eye(4)
-        if bone.parent is not None:
-            parent = rig.by_name[bone.parent]
-            above = posed[bone.parent] @ np.linalg.inv(parent.matrix)
-        posed[bone.name] = above @ bone.matrix @ basis
-    return np.stack([posed[bone.name] for bone in rig.bones], axis=1)
 
 
 def real_rig(shared: Path, name: str) -> Rig:

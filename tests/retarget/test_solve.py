@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from posing import posed_bones
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.motion import Motion
-from t2m_blender.engine.rotations import quaternion_angle, quaternion_to_matrix
+from t2m_blender.engine.rotations import quaternion_angle
 from t2m_blender.engine.skeleton import HUMANML3D
 from t2m_blender.retarget import Bone, Rig, default_rig, map_bones, motion_to_pose
 
@@ -63,20 +64,9 @@ def posed_heads(rig: Rig, motion: Motion, **options) -> tuple[np.ndarray, np.nda
     """Bone heads [T, 22, 3] and matrices [T, 22, 4, 4] in joint order, armature space."""
     bone_map = map_bones(rig)
     track = motion_to_pose(motion, rig, bone_map, **options)
-    posed: dict[str, np.ndarray] = {}
-    for bone in rig.bones:
-        basis = np.tile(np.eye(4), (track.frames, 1, 1))
-        if bone.name in track.bone_names:
-            column = track.bone_names.index(bone.name)
-            basis[:, :3, :3] = quaternion_to_matrix(track.rotations[:, column])
-        if bone.name == track.root:
-            basis[:, :3, 3] = track.translation
-        if bone.parent is None:
-            posed[bone.name] = bone.matrix @ basis
-        else:
-            rest = np.linalg.inv(rig.by_name[bone.parent].matrix) @ bone.matrix
-            posed[bone.name] = posed[bone.parent] @ rest @ basis
-    matrices = np.stack([posed[bone_map.bones[j]] for j in HUMANML3D.joint_names], axis=1)
+    names = [bone.name for bone in rig.bones]
+    joints = [names.index(bone_map.bones[joint]) for joint in HUMANML3D.joint_names]
+    matrices = posed_bones(rig, track)[:, joints]
     return matrices[..., :3, 3], matrices
 
 
