@@ -24,6 +24,14 @@ class Bone:
         head: [3] position of the joint that the bone turns about.
         tail: [3] position of its other end.
         matrix: [4, 4] rest matrix, Blender's `Bone.matrix_local`: y runs along the bone.
+        deform: It moves the mesh; controls and mechanisms do not.
+        connected: Its head sticks to the parent's tail: Blender ignores its location.
+        inherit_rotation: It turns with its parent.
+        local_location: Its location counts along its own rest axes, not along the armature's.
+        rotation_mode: The channel that turns it: "QUATERNION", "AXIS_ANGLE" or an Euler order.
+        locked_location: [x, y, z] that keys must leave alone.
+        locked_rotation: [w, x, y, z] likewise (Blender's `lock_rotation_w` and `lock_rotation`; w
+            counts only where `lock_rotations_4d` is on).
     """
 
     name: str
@@ -31,6 +39,13 @@ class Bone:
     head: Array
     tail: Array
     matrix: Array
+    deform: bool = True
+    connected: bool = False
+    inherit_rotation: bool = True
+    local_location: bool = True
+    rotation_mode: str = "QUATERNION"
+    locked_location: tuple[bool, bool, bool] = (False, False, False)
+    locked_rotation: tuple[bool, bool, bool, bool] = (False, False, False, False)
 
 
 @dataclass(frozen=True, eq=False)
