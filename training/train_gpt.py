@@ -52,6 +52,7 @@ def train_gpt(
         GPTConfig,
         config.gpt_network,
         codebook_size=vqvae.config.codebook_size,
+        levels=vqvae.config.levels,
         text_size=encoder.feature_size,
     )
     samples = {
@@ -148,8 +149,10 @@ class TokenBatch:
     """Tokens of B captioned clips, padded to the longest.
 
     Attributes:
-        inputs: [B, L] tokens as the network reads them: corrupted in training, Pad after the end.
-        targets: [B, L + 1] tokens and End; -100 after it, which the loss ignores.
+        inputs: [B, L, Q] tokens as the network reads them: corrupted in training, Pad after the
+            end.
+        targets: [B, L + 1, Q] tokens and End; -100 after it and in End's further levels, which the
+            loss ignores.
         text: Of the captions.
     """
 
@@ -165,11 +168,21 @@ class TokenBatch:
 
 
 def token_loss(network: GPT, batch: TokenBatch) -> tuple[Tensor, float]:
-    """Cross-entropy over tokens up to and with End, and the share foretold rightly."""
-    logits = network(batch.inputs, batch.text)
-    loss = functional.cross_entropy(logits.flatten(0, 1).float(), batch.targets.flatten())
-    judged = batch.targets >= 0
-    right = (logits.argmax(-1) == batch.targets)[judged].float().mean()
+    """Cross-entropy over tokens up to and with End, and the share of first levels foretold rightly.
+
+    With Q levels it is the sum over levels of each one's mean.
+    """
+    hidden = network.read(batch.inputs, batch.text)
+    logits = network.head(hidden)
+    first = batch.targets[..., 0]
+    loss = functional.cross_entropy(logits.flatten(0, 1).float(), first.flatten())
+    if network.config.levels > 1:
+        refined = network.refine(hidden, batch.targets.clamp(0, network.config.codebook_size - 1))
+        for level, foretold in enumerate(refined.unbind(-2), start=1):
+            wanted = batch.targets[..., level].flatten()
+            loss = loss + functional.cross_entropy(foretold.flatten(0, 1).float(), wanted)
+    judged = first >= 0
+    right = (logits.argmax(-1) == first)[judged].float().mean()
     return loss, float(right)
 
 
@@ -245,11 +258,13 @@ class CaptionedTokens:
 
     def _batch(self, rows: list[NDArray[np.int64]], captions: list[int]) -> TokenBatch:
         longest = max(len(row) for row in rows)
-        inputs = np.full((len(rows), longest), self.config.pad)
-        targets = np.full((len(rows), longest + 1), -100)
+        levels = self.config.levels
+        inputs = np.zeros((len(rows), longest, levels), dtype=np.int64)
+        inputs[..., 0] = self.config.pad
+        targets = np.full((len(rows), longest + 1, levels), -100)
         for i, row in enumerate(rows):
             inputs[i, : len(row)] = targets[i, : len(row)] = row
-            targets[i, len(row)] = self.config.end
+            targets[i, len(row), 0] = self.config.end
         return TokenBatch(
             torch.from_numpy(inputs),
             torch.from_numpy(targets),
@@ -264,12 +279,13 @@ class CaptionedTokens:
 def corrupted(
     tokens: Tensor, config: GPTConfig, chance: float, generator: np.random.Generator
 ) -> Tensor:
-    """Tokens [B, L] with some codes replaced by random codes; Pad stays.
+    """Tokens [B, L, Q] with some replaced by random codes, all levels at once; Pad stays.
 
     `chance` of replacement, or -1 for one drawn from U[0, 1] for every row.
     """
-    shape = tuple(tokens.shape)
-    chances = generator.random((shape[0], 1)) if chance < 0 else np.full((shape[0], 1), chance)
-    replace = torch.from_numpy(generator.random(shape) < chances) & (tokens < config.codebook_size)
-    noise = torch.from_numpy(generator.integers(config.codebook_size, size=shape))
-    return torch.where(replace, noise, tokens)
+    batch, length = tokens.shape[:2]
+    chances = generator.random((batch, 1)) if chance < 0 else np.full((batch, 1), chance)
+    replace = torch.from_numpy(generator.random((batch, length)) < chances)
+    replace &= tokens[..., 0] < config.codebook_size
+    noise = torch.from_numpy(generator.integers(config.codebook_size, size=tuple(tokens.shape)))
+    return torch.where(replace[..., None], noise, tokens)

@@ -57,7 +57,7 @@ class GeneratedMotion:
 
     Attributes:
         motion: [T, J, 3] at the model's frame rate, facing +z at frame 0, with contacts.
-        tokens: [L] the codes it was decoded from.
+        tokens: [L, Q] the codes it was decoded from, Q levels each.
         prompt, seed, seconds, guidance, temperature: What was asked, defaults filled in; `seconds`
             is None where the model chose the length.
         model_name, model_sha256: Which model made it.
@@ -180,7 +180,8 @@ def generate_batch(
     sampling = model.checkpoint.sampling
     guidance = _checked_number("guidance", guidance, sampling["guidance"])
     temperature = _checked_number("temperature", temperature, sampling["temperature"])
-    chances = np.stack([token_stream(s, model.gpt.config.token_limit) for s in seeds], axis=1)
+    shape = (model.gpt.config.token_limit, model.gpt.config.levels)
+    chances = np.stack([token_stream(seed, *shape) for seed in seeds], axis=2)
 
     condition = encode_prompts(checked, model)
     written = _write_tokens(
@@ -219,7 +220,7 @@ def encode_prompts(prompts: Sequence[str], model: TextToMotion) -> TextCondition
 def tokens_to_motion(
     tokens: NDArray[np.int64], model: TextToMotion, frames: int | None = None
 ) -> Motion:
-    """The motion of tokens [L]: L * frames_per_token frames, or the first `frames` of them."""
+    """The motion of tokens [L, Q]: L * frames_per_token frames, or the first `frames` of them."""
     with torch.inference_mode():
         decoded = model.vqvae.decode(torch.from_numpy(tokens).to(model.device)[None])[0]
     checkpoint = model.checkpoint
@@ -249,30 +250,40 @@ def _write_tokens(
     if guided:
         condition = condition.followed_by(condition.without_text())
 
-    written = np.zeros((batch, int(ends.max())), dtype=np.int64)
-    logits, cache = model.gpt.begin(condition)
-    for place in range(written.shape[1]):
-        if is_cancelled is not None and is_cancelled():
-            raise Cancelled("The generation was cancelled; nothing was changed.")
+    def draw(logits: torch.Tensor, place: int, level: int) -> NDArray[np.int64]:
         if guided:
             with_text, without_text = logits.chunk(2)
             logits = without_text + guidance * (with_text - without_text)
         scores = logits.float().cpu().numpy()
-        scores[~free | (place < earliest), config.end] = -np.inf
-        drawn = draw_tokens(
+        if level == 0:
+            scores[~free | (place < earliest), config.end] = -np.inf
+        return draw_tokens(
             scores,
-            chances[place],
+            chances[place, level],
             temperature=temperature,
             top_p=model.checkpoint.sampling["top_p"],
         )
+
+    def following(tokens: NDArray[np.int64]) -> torch.Tensor:
+        tensor = torch.from_numpy(tokens).to(model.device)
+        return tensor.repeat(2, *[1] * (tensor.ndim - 1)) if guided else tensor
+
+    written = np.zeros((batch, int(ends.max()), config.levels), dtype=np.int64)
+    hidden, cache = model.gpt.begin(condition)
+    for place in range(written.shape[1]):
+        if is_cancelled is not None and is_cancelled():
+            raise Cancelled("The generation was cancelled; nothing was changed.")
+        drawn = draw(model.gpt.head(hidden), place, 0)
         ends = np.where((drawn == config.end) & (place < ends), place, ends)
-        written[:, place] = np.where(drawn == config.end, 0, drawn)
+        written[:, place, 0] = np.where(drawn == config.end, 0, drawn)
+        for level, refiner in enumerate(model.gpt.refiners, start=1):
+            hidden, logits = refiner(hidden, following(written[:, place, level - 1]))
+            written[:, place, level] = draw(logits, place, level)
         if on_progress is not None:
             on_progress(place + 1, written.shape[1])
         if place + 1 >= ends.max():
             break
-        following = torch.from_numpy(written[:, place]).to(model.device)
-        logits = model.gpt.step(following.repeat(2) if guided else following, cache)
+        hidden = model.gpt.step(following(written[:, place]), cache)
     return [row[:end] for row, end in zip(written, ends, strict=True)]
 
 

@@ -4,7 +4,8 @@
 A causal transformer whose sequence begins with the text and goes on with motion tokens. Its
 vocabulary is the K codes and End (index K); Pad (K + 1) is an input only. The text is one pooled
 feature (the paper), or a prefix of word features followed by the pooled one: pooled sentences can
-hardly tell left from right.
+hardly tell left from right. Where a token has several levels, the transformer foretells the first,
+and small refiners foretell each further one from the levels before it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ class GPTConfig:
 
     Attributes:
         codebook_size: K of the VQ-VAE whose tokens it writes.
+        levels: Q of the VQ-VAE; 1 in the paper.
         token_limit: Most motion tokens in one sequence.
         width: Channels of the transformer.
         blocks: Transformer blocks (the paper's 9 base and 9 head blocks are one row of 18).
@@ -34,6 +36,7 @@ class GPTConfig:
     """
 
     codebook_size: int = 512
+    levels: int = 1
     token_limit: int = 50
     width: int = 1024
     blocks: int = 18
@@ -102,13 +105,18 @@ class Cache:
 
 
 class GPT(nn.Module):
-    """Next-token logits; `forward` reads whole sequences, `begin` and `step` one at a time."""
+    """Next-token logits. `read` takes whole sequences, `begin` and `step` one token at a time; both
+    give hidden states [..., width], of which `head` and the refiners make logits.
+    """
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
         width = config.width
         self.token_embedding = nn.Embedding(config.codebook_size + 2, width)
+        self.refinement_embeddings = nn.ModuleList(
+            nn.Embedding(config.codebook_size, width) for _ in range(config.levels - 1)
+        )
         self.pooled_projection = nn.Linear(config.text_size, width)
         self.positions = nn.Parameter(_sinusoids(config.token_limit + 1, width))
         if config.word_limit:
@@ -118,16 +126,22 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, config.codebook_size + 1, bias=False)
+        self.refiners = nn.ModuleList(Refiner(config) for _ in range(config.levels - 1))
         self.apply(_initialise)
 
     def forward(self, tokens: Tensor, text: TextCondition) -> Tensor:
-        """Logits [B, L + 1, K + 1]: entry i foretells token i, given the text and tokens before it.
+        """Logits [B, L + 1, K + 1] of the first level: entry i foretells token i.
 
-        `tokens` is [B, L], L <= token_limit; L = 0 asks for the first token only.
+        `tokens` is [B, L, Q], L <= token_limit; L = 0 asks for the first token only.
         """
+        logits: Tensor = self.head(self.read(tokens, text))
+        return logits
+
+    def read(self, tokens: Tensor, text: TextCondition) -> Tensor:
+        """Hidden states [B, L + 1, width] of tokens [B, L, Q]: entry i knows what is before i."""
         x, known = self._embed_text(text)
         if tokens.shape[1]:
-            later = self.token_embedding(tokens) + self.positions[1 : tokens.shape[1] + 1]
+            later = self._embed(tokens) + self.positions[1 : tokens.shape[1] + 1]
             x = torch.cat((x, later), dim=1)
         x = self.dropout(x)
         total = x.shape[1]
@@ -135,11 +149,22 @@ class GPT(nn.Module):
         mask = _causal_mask(known, total)
         for block in self.blocks:
             x, _, _ = block(x, mask)
-        logits: Tensor = self.head(self.norm(x[:, self.config.word_limit :]))
-        return logits
+        hidden: Tensor = self.norm(x[:, self.config.word_limit :])
+        return hidden
+
+    def refine(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """Logits [..., Q - 1, K] of the further levels of tokens [..., Q], given those below each.
+
+        `hidden` [..., width] are the states that foretell these tokens.
+        """
+        logits = []
+        for refiner, below in zip(self.refiners, tokens.unbind(-1), strict=False):
+            hidden, foretold = refiner(hidden, below)
+            logits.append(foretold)
+        return torch.stack(logits, dim=-2)
 
     def begin(self, text: TextCondition) -> tuple[Tensor, Cache]:
-        """Reads the text: logits [B, K + 1] of the first token, and the cache to go on with."""
+        """Reads the text: the hidden state [B, width] before the first token, and the cache."""
         x, known = self._embed_text(text)
         batch, length, width = x.shape
         config = self.config
@@ -149,9 +174,9 @@ class GPT(nn.Module):
         return self._advance(x, cache), cache
 
     def step(self, tokens: Tensor, cache: Cache) -> Tensor:
-        """Appends one token [B] to the cache: logits [B, K + 1] of the one after it."""
+        """Appends one token [B, Q] to the cache: the hidden state [B, width] after it."""
         place = cache.length - self.config.word_limit
-        x = self.token_embedding(tokens) + self.positions[place]
+        x = self._embed(tokens) + self.positions[place]
         return self._advance(x[:, None], cache)
 
     def _advance(self, x: Tensor, cache: Cache) -> Tensor:
@@ -163,8 +188,15 @@ class GPT(nn.Module):
             cache.keys[index, :, :, start:stop] = keys
             cache.values[index, :, :, start:stop] = values
         cache.length = stop
-        logits: Tensor = self.head(self.norm(x[:, -1]))
-        return logits
+        hidden: Tensor = self.norm(x[:, -1])
+        return hidden
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        """[..., Q] -> [..., width]: the sum over levels."""
+        x: Tensor = self.token_embedding(tokens[..., 0])
+        for level, embedding in enumerate(self.refinement_embeddings, start=1):
+            x = x + embedding(tokens[..., level])
+        return x
 
     def _embed_text(self, text: TextCondition) -> tuple[Tensor, Tensor]:
         """The text part of the sequence [B, word_limit + 1, width], and which of it is known."""
@@ -174,6 +206,26 @@ class GPT(nn.Module):
             return pooled, one
         words = self.word_projection(text.words) + self.word_positions
         return torch.cat((words, pooled), dim=1), torch.cat((text.known, one), dim=1)
+
+
+class Refiner(nn.Module):
+    """Foretells one further level of a token from the state so far and the level below."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.below = nn.Embedding(config.codebook_size, width)
+        self.feed_norm = nn.LayerNorm(width)
+        self.feed_in = nn.Linear(width, 4 * width)
+        self.feed_out = nn.Linear(4 * width, width)
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, config.codebook_size, bias=False)
+
+    def forward(self, hidden: Tensor, below: Tensor) -> tuple[Tensor, Tensor]:
+        """hidden [..., width], tokens of the level below [...] -> hidden, logits [..., K]."""
+        x = hidden + self.below(below)
+        x = x + self.feed_out(functional.gelu(self.feed_in(self.feed_norm(x))))
+        return x, self.head(self.norm(x))
 
 
 class Block(nn.Module):

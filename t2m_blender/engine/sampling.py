@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One definition of chance for every runtime.
 
-A clip has its own stream of numbers: NumPy's Philox keyed by the clip's seed. Its n-th number draws
-the n-th token, whoever computes the logits and in whatever batch.
+A clip has its own stream of numbers: NumPy's Philox keyed by the clip's seed. Number n * Q + q
+draws level q of the n-th token, whoever computes the logits and in whatever batch.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .errors import InputError
 SEED_LIMIT = 2**63
 
 
-def token_stream(seed: int, length: int) -> NDArray[np.float64]:
-    """The first `length` numbers in [0, 1) of a clip's stream.
+def token_stream(seed: int, length: int, levels: int) -> NDArray[np.float64]:
+    """Numbers [length, levels] in [0, 1): the beginning of a clip's stream.
 
     Raises:
         InputError: The seed is negative or not below 2 ** 63.
     """
     if not 0 <= seed < SEED_LIMIT:
         raise InputError(f"The seed is {seed}; give a whole number from 0 to {SEED_LIMIT - 1}.")
-    return np.random.Generator(np.random.Philox(key=seed)).random(length)
+    return np.random.Generator(np.random.Philox(key=seed)).random((length, levels))
 
 
 def draw_tokens(

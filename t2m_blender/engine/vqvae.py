@@ -2,19 +2,21 @@
 """The motion VQ-VAE of T2M-GPT (Zhang et al., CVPR 2023, section 3.1): motion <-> tokens.
 
 A 1D convolutional encoder shortens time by 2 ** stages, each step becomes the nearest row of a
-codebook, and a mirrored decoder brings it back. The codebook is not trained by gradients: it is an
-exponential moving average of the encoder outputs that chose each code (EMA), and a code that falls
-out of use is put where the encoder is now (code reset).
+codebook, and a mirrored decoder brings it back. With more than one level, further codebooks each
+quantise what the levels before have left over (residual quantisation: Zeghidour et al., 2021; for
+motion Guo et al., MoMask, 2024); a token is then Q codes.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
+
+from .codebook import QUANTISERS, Codebook, make_codebook
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,10 @@ class VQVAEConfig:
         feature_size: D, features a frame.
         width: Channels of the convolutions.
         code_size: Channels of a code.
-        codebook_size: K, number of codes.
+        codebook_size: K, number of codes of a level.
+        levels: Q, codebooks one after another; 1 in the paper.
+        quantiser: How the codes learn: "ema_reset" (the paper's choice), "ema", "reset" or "plain"
+            (its ablations; see `codebook.py`).
         stages: Halvings of time; a token is 2 ** stages frames.
         depth: Residual blocks in a stage.
         dilation_growth: Dilations of a stage's blocks are its powers, the widest first.
@@ -36,10 +41,19 @@ class VQVAEConfig:
     width: int = 512
     code_size: int = 512
     codebook_size: int = 512
+    levels: int = 1
+    quantiser: str = "ema_reset"
     stages: int = 2
     depth: int = 3
     dilation_growth: int = 3
     codebook_decay: float = 0.99
+
+    def __post_init__(self) -> None:
+        if self.quantiser not in QUANTISERS:
+            known = ", ".join(QUANTISERS)
+            raise ValueError(f"the quantiser is {self.quantiser!r}; it may be {known}")
+        if self.levels < 1:
+            raise ValueError(f"{self.levels} levels; there is at least 1")
 
     @property
     def frames_per_token(self) -> int:
@@ -47,32 +61,64 @@ class VQVAEConfig:
 
 
 class VQVAE(nn.Module):
-    """Encoder, codebook and decoder. Features are normalised and batch-first: [B, T, D]."""
+    """Encoder, codebooks and decoder. Features are normalised and batch-first: [B, T, D]."""
 
     def __init__(self, config: VQVAEConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.codebook = Codebook(config.codebook_size, config.code_size, config.codebook_decay)
+        codebooks = [
+            make_codebook(
+                config.quantiser, config.codebook_size, config.code_size, config.codebook_decay
+            )
+            for _ in range(config.levels)
+        ]
+        self.codebook = codebooks[0]
+        self.refinements = nn.ModuleList(codebooks[1:])
         self.decoder = Decoder(config)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction [B, T, D], commitment loss and perplexity (scalars).
+        """Reconstruction [B, T, D], commitment loss and perplexity (scalars, means over levels).
 
-        In training mode the codebook moves towards this batch. T is a multiple of a token's frames.
+        In training mode the codebooks move towards this batch. T is a multiple of a token's frames.
         """
-        codes, commitment, perplexity = self.codebook(self.encoder(features.mT))
-        reconstruction: Tensor = self.decoder(codes)
-        return reconstruction.mT, commitment, perplexity
+        encoded = self.encoder(features.mT)
+        left = encoded
+        codes = torch.zeros_like(encoded)
+        commitments, perplexities = [], []
+        for codebook in self._codebooks():
+            chosen, commitment, perplexity = codebook(left)
+            codes = codes + chosen.detach()
+            left = left - chosen.detach()
+            commitments.append(commitment)
+            perplexities.append(perplexity)
+        # straight through: the decoder's gradient reaches the encoder as if nothing were between
+        passed = encoded + (codes - encoded).detach()
+        reconstruction: Tensor = self.decoder(passed)
+        return reconstruction.mT, torch.stack(commitments).mean(), torch.stack(perplexities).mean()
 
     def encode(self, features: Tensor) -> Tensor:
-        """Tokens [B, L] of features [B, T, D]; L = T // 2 ** stages."""
-        return self.codebook.nearest(self.encoder(features.mT).mT)
+        """Tokens [B, L, Q] of features [B, T, D]; L = T // 2 ** stages."""
+        left = self.encoder(features.mT).mT
+        tokens = []
+        for codebook in self._codebooks():
+            tokens.append(codebook.nearest(left))
+            left = left - codebook.codes[tokens[-1]]
+        return torch.stack(tokens, dim=-1)
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """Features [B, L * 2 ** stages, D] of tokens [B, L]."""
-        features: Tensor = self.decoder(self.codebook.codes[tokens].mT)
+        """Features [B, L * 2 ** stages, D] of tokens [B, L, Q]."""
+        levels = zip(self._codebooks(), tokens.unbind(-1), strict=True)
+        codes = sum(codebook.codes[chosen] for codebook, chosen in levels)
+        assert isinstance(codes, Tensor)
+        features: Tensor = self.decoder(codes.mT)
         return features.mT
+
+    def _codebooks(self) -> Iterator[Codebook]:
+        yield self.codebook
+        for codebook in self.refinements:
+            assert isinstance(codebook, Codebook)
+            yield codebook
 
 
 class Encoder(nn.Module):
@@ -131,71 +177,3 @@ class ResidualBlock(nn.Module):
 def _residual_stack(config: VQVAEConfig) -> nn.Sequential:
     dilations = [config.dilation_growth**i for i in reversed(range(config.depth))]
     return nn.Sequential(*(ResidualBlock(config.width, dilation) for dilation in dilations))
-
-
-class Codebook(nn.Module):
-    """K codes kept by moving averages, with reset of unused ones.
-
-    All of its state (codes, sums, counts, whether it has begun) is in the state_dict, so that a
-    saved training continues exactly.
-    """
-
-    codes: Tensor  # [K, C]
-    code_sums: Tensor  # [K, C] moving average of the sum of the encoder outputs that chose a code
-    code_counts: Tensor  # [K] moving average of their number
-    begun: Tensor  # bool; the first training batch supplies the first codes
-
-    def __init__(self, codebook_size: int, code_size: int, decay: float) -> None:
-        super().__init__()
-        self.decay = decay
-        self.register_buffer("codes", torch.zeros(codebook_size, code_size))
-        self.register_buffer("code_sums", torch.zeros(codebook_size, code_size))
-        self.register_buffer("code_counts", torch.ones(codebook_size))
-        self.register_buffer("begun", torch.tensor(False))
-
-    def forward(self, encoded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[B, C, L] -> codes [B, C, L] with straight-through gradient, commitment, perplexity."""
-        rows = encoded.mT.reshape(-1, encoded.shape[1]).float()
-        if self.training and not self.begun:
-            self._begin(rows.detach())
-        chosen = self.nearest(rows)
-        codes = self.codes[chosen]
-        counts = torch.bincount(chosen, minlength=len(self.codes)).to(rows.dtype)
-        if self.training:
-            self._move(rows.detach(), chosen, counts)
-        share = counts / counts.sum()
-        perplexity = torch.exp(-torch.sum(share * torch.log(share + 1e-7)))
-        commitment = functional.mse_loss(rows, codes)
-        passed = rows + (codes - rows).detach()
-        batch, channels, length = encoded.shape
-        return passed.view(batch, length, channels).mT, commitment, perplexity
-
-    def nearest(self, encoded: Tensor) -> Tensor:
-        """Index [...] of the nearest code to each row [..., C]."""
-        rows = encoded.float()
-        # |r - c|^2 without |r|^2, which is the same for every code
-        return torch.argmin((self.codes**2).sum(-1) - 2.0 * rows @ self.codes.mT, dim=-1)
-
-    @torch.no_grad()
-    def _begin(self, rows: Tensor) -> None:
-        self.codes.copy_(self._replacements(rows))
-        self.code_sums.copy_(self.codes)
-        self.code_counts.fill_(1.0)
-        self.begun.fill_(True)
-
-    @torch.no_grad()
-    def _move(self, rows: Tensor, chosen: Tensor, counts: Tensor) -> None:
-        sums = torch.zeros_like(self.code_sums).index_add_(0, chosen, rows)
-        self.code_sums.lerp_(sums, 1.0 - self.decay)
-        self.code_counts.lerp_(counts, 1.0 - self.decay)
-        in_use = (self.code_counts >= 1.0)[:, None]
-        averages = self.code_sums / self.code_counts[:, None]
-        self.codes.copy_(torch.where(in_use, averages, self._replacements(rows)))
-
-    def _replacements(self, rows: Tensor) -> Tensor:
-        """K rows of this batch; repeated with a little noise where the batch has fewer."""
-        size = len(self.codes)
-        if len(rows) < size:
-            rows = rows.repeat(math.ceil(size / len(rows)), 1)
-            rows = rows + torch.randn_like(rows) * (0.01 / math.sqrt(rows.shape[1]))
-        return rows[:size]

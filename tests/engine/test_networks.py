@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from t2m_blender.engine.codebook import AveragedCodebook
 from t2m_blender.engine.errors import CheckpointError
 from t2m_blender.engine.gpt import GPT, GPTConfig, TextCondition
 from t2m_blender.engine.official import read_official_gpt, read_official_vqvae
-from t2m_blender.engine.vqvae import VQVAE, Codebook, VQVAEConfig
+from t2m_blender.engine.vqvae import VQVAE, VQVAEConfig
 
 TOLERANCE = 2e-5
 
@@ -38,11 +40,11 @@ def test_vqvae_equals_the_reference(parity: Path, name: str) -> None:
     data = arrays(parity / f"{name}.npz")
     reconstruction, commitment, perplexity = network(data["x"])
     assert off(reconstruction, data["recon"]) < TOLERANCE
-    assert torch.equal(network.encode(data["x"]), data["codes"])
+    assert torch.equal(network.encode(data["x"])[..., 0], data["codes"])
     if name == "vqvae_small":
         assert off(commitment, data["commit"]) < TOLERANCE
         assert off(perplexity, data["perplexity"]) < TOLERANCE
-        assert off(network.decode(data["codes"][:1]), data["decoded_first"]) < TOLERANCE
+        assert off(network.decode(data["codes"][:1, :, None]), data["decoded_first"]) < TOLERANCE
 
 
 @torch.no_grad()
@@ -55,8 +57,8 @@ def test_every_vqvae_weight_matters(parity: Path) -> None:
             continue  # training state
         kept = tensor.clone()
         tensor.neg_()
-        encoded = torch.equal(network.encode(data["x"]), data["codes"])
-        same = encoded and off(network.decode(data["codes"]), data["recon"]) < 1e-4
+        encoded = torch.equal(network.encode(data["x"])[..., 0], data["codes"])
+        same = encoded and off(network.decode(data["codes"][..., None]), data["recon"]) < 1e-4
         tensor.copy_(kept)
         assert not same, f"negating {name} went unnoticed"
 
@@ -64,11 +66,11 @@ def test_every_vqvae_weight_matters(parity: Path) -> None:
 @torch.no_grad()
 def test_codebook_steps_equal_the_reference(parity: Path) -> None:
     data = arrays(parity / "ema_reset_steps.npz")
-    codebook = Codebook(16, 8, 0.99).train()
+    codebook = AveragedCodebook(16, 8, reset=True, decay=0.99).train()
     for step in range(3):
         if step == 2:  # its state survives save and load
             saved = codebook.state_dict()
-            codebook = Codebook(16, 8, 0.99).train()
+            codebook = AveragedCodebook(16, 8, reset=True, decay=0.99).train()
             codebook.load_state_dict(saved)
         quantised, commitment, perplexity = codebook(data[f"x{step}"])
         results = {
@@ -83,12 +85,17 @@ def test_codebook_steps_equal_the_reference(parity: Path) -> None:
             assert off(ours, data[f"{name}{step}"]) < 1e-5, f"{name} at step {step}"
 
 
-def test_codebook_passes_the_gradient_through() -> None:
-    codebook = Codebook(16, 8, 0.99).train()
-    x = torch.randn(2, 8, 12, requires_grad=True)
-    quantised, _, _ = codebook(x)
-    quantised.sum().backward()
-    assert torch.equal(x.grad, torch.ones_like(x))
+def test_the_gradient_passes_through_the_codebooks() -> None:
+    """Of any number of levels: what reaches the decoder's input reaches the encoder's output."""
+    for levels in (1, 3):
+        network = VQVAE(
+            VQVAEConfig(feature_size=8, width=8, code_size=8, codebook_size=16, levels=levels)
+        )
+        network.encoder, network.decoder = nn.Identity(), nn.Identity()
+        x = torch.randn(2, 12, 8, requires_grad=True)
+        reconstruction, _, _ = network.train()(x)
+        reconstruction.sum().backward()
+        assert torch.equal(x.grad, torch.ones_like(x))
 
 
 @torch.no_grad()
@@ -96,21 +103,21 @@ def test_gpt_equals_the_reference(parity: Path) -> None:
     network = read_official_gpt(parity / "gpt_small_official.pth", heads=4)
     data = arrays(parity / "gpt_small.npz")
     text = pooled_only(data["text"])
-    assert off(network(data["ids"], text), data["logits"]) < TOLERANCE
-    nothing = torch.zeros(3, 0, dtype=torch.long)
+    assert off(network(data["ids"][..., None], text), data["logits"]) < TOLERANCE
+    nothing = torch.zeros(3, 0, 1, dtype=torch.long)
     assert off(network(nothing, text), data["logits_empty"]) < TOLERANCE
 
-    logits, cache = network.begin(text)
-    whole, greedy = [logits], []
+    hidden, cache = network.begin(text)
+    whole, greedy = [hidden], []
     for token in data["ids"].T:
-        whole.append(network.step(token, cache))
-    assert off(torch.stack(whole, 1), data["logits"]) < TOLERANCE
+        whole.append(network.step(token[:, None], cache))
+    assert off(network.head(torch.stack(whole, 1)), data["logits"]) < TOLERANCE
 
-    logits, cache = network.begin(text)
+    hidden, cache = network.begin(text)
     for _ in range(50):
-        greedy.append(logits.argmax(-1))
+        greedy.append(network.head(hidden).argmax(-1))
         if len(greedy) < 50:
-            logits = network.step(greedy[-1], cache)
+            hidden = network.step(greedy[-1][:, None], cache)
     for row in range(3):
         assert torch.equal(torch.stack(greedy, 1)[row : row + 1], data[f"greedy{row}"])
 
@@ -125,7 +132,7 @@ def test_every_gpt_weight_matters(parity: Path) -> None:
             continue  # adds the same to all scores of a query: softmax does not see it
         kept = tensor.clone()
         tensor.add_(0.05 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(1)))
-        same = off(network(data["ids"], text), data["logits"]) < 1e-4
+        same = off(network(data["ids"][..., None], text), data["logits"]) < 1e-4
         tensor.copy_(kept)
         assert not same, f"changing {name} went unnoticed"
 
@@ -139,9 +146,10 @@ def small_gpt(**sizes: int) -> GPT:
 
 
 @torch.no_grad()
-def test_words_are_read_and_padding_is_not() -> None:
-    network = small_gpt(word_limit=5)
-    tokens = torch.randint(0, 32, (2, 7))
+@pytest.mark.parametrize("levels", [1, 3])
+def test_words_are_read_and_padding_is_not(levels: int) -> None:
+    network = small_gpt(word_limit=5, levels=levels)
+    tokens = torch.randint(0, 32, (2, 7, levels))
     known = torch.tensor([[True] * 3 + [False] * 2, [True] * 5])
     text = TextCondition(torch.randn(2, 16), torch.randn(2, 5, 16), known)
     logits = network(tokens, text)
@@ -152,20 +160,64 @@ def test_words_are_read_and_padding_is_not() -> None:
     assert off(network(tokens, word_changed), logits) > 1e-4
 
     first, cache = network.begin(text)
-    cached = [first] + [network.step(token, cache) for token in tokens.T]
-    assert off(torch.stack(cached, 1), logits) < 1e-5
+    cached = [first] + [network.step(token, cache) for token in tokens.unbind(1)]
+    assert off(network.head(torch.stack(cached, 1)), logits) < 1e-5
+
+
+@torch.no_grad()
+def test_a_refiner_reads_the_levels_below_its_own() -> None:
+    network = small_gpt(levels=3)
+    hidden, tokens = torch.randn(2, 4, 32), torch.randint(0, 32, (2, 4, 3))
+    logits = network.refine(hidden, tokens)
+    assert logits.shape == (2, 4, 2, 32)
+    for level, changes in ((0, [True, True]), (1, [False, True]), (2, [False, False])):
+        changed = tokens.clone()
+        changed[..., level] = (changed[..., level] + 1) % 32
+        difference = (network.refine(hidden, changed) - logits).abs().amax((0, 1, 3))
+        assert (difference > 1e-6).tolist() == changes
+    state, foretold = hidden, []
+    for refiner, below in zip(network.refiners, tokens.unbind(-1), strict=False):
+        state, one = refiner(state, below)
+        foretold.append(one)
+    assert torch.equal(torch.stack(foretold, -2), logits)
 
 
 @torch.no_grad()
 def test_gpt_does_not_look_ahead() -> None:
     network = small_gpt()
     text = pooled_only(torch.randn(1, 16))
-    tokens = torch.randint(0, 32, (1, 8))
+    tokens = torch.randint(0, 32, (1, 8, 1))
     changed = tokens.clone()
     changed[:, 5] = (changed[:, 5] + 1) % 32
     difference = (network(tokens, text) - network(changed, text)).abs().amax(-1)[0]
     assert difference[:6].max() < 1e-6
     assert difference[6:].min() > 1e-6
+
+
+@torch.no_grad()
+def test_every_level_brings_the_reconstruction_nearer() -> None:
+    """The codes of L levels sum up to the encoder's output, nearer with each level."""
+    torch.manual_seed(0)
+    config = VQVAEConfig(feature_size=8, width=8, code_size=8, codebook_size=16, levels=3)
+    network = VQVAE(config)
+    network.encoder, network.decoder = nn.Identity(), nn.Identity()
+    rows = torch.randn(4, 32, 8)
+    network.train()
+    for _ in range(20):
+        network(rows)
+    network.eval()
+    tokens = network.encode(rows)
+    assert tokens.shape == (4, 32, 3)
+    books = [network.codebook, *network.refinements]
+    errors = []
+    for levels in (1, 2, 3):
+        codes = sum(
+            book.codes[chosen]
+            for book, chosen in zip(books[:levels], tokens.unbind(-1), strict=False)
+        )
+        errors.append(float((rows - codes).square().mean()))
+    assert errors[0] > 1.2 * errors[1] > 1.4 * errors[2]
+    assert off(network.decode(tokens), network(rows)[0]) < 1e-5
 
 
 def test_vqvae_state_survives_save_and_load(tmp_path: Path) -> None:

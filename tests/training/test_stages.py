@@ -198,21 +198,36 @@ def test_a_model_names_the_licence_of_its_data(data: Path, tmp_path: Path) -> No
 
 @torch.no_grad()
 def test_token_loss_by_hand() -> None:
-    """Targets are the tokens and End; what follows End does not count."""
+    """Targets are the tokens and End; what follows End does not count, nor has End more levels."""
     config = GPTConfig(
-        codebook_size=4, token_limit=3, width=8, blocks=1, heads=1, text_size=4, dropout=0.0
+        codebook_size=4,
+        levels=2,
+        token_limit=3,
+        width=8,
+        blocks=1,
+        heads=1,
+        text_size=4,
+        dropout=0.0,
     )
     torch.manual_seed(0)
     network = GPT(config).eval()
     text = TextCondition(
         torch.randn(2, 4), torch.zeros(2, 0, 4), torch.zeros(2, 0, dtype=torch.bool)
     )
-    inputs = torch.tensor([[2, 0, 3], [1, config.pad, config.pad]])
+    first = torch.tensor([[2, 0, 3], [1, config.pad, config.pad]])
+    second = torch.tensor([[1, 1, 2], [3, 0, 0]])
+    inputs = torch.stack((first, second), dim=-1)
     targets = torch.tensor([[2, 0, 3, config.end], [1, config.end, -100, -100]])
+    more = torch.tensor([[1, 1, 2, -100], [3, -100, -100, -100]])
+    targets = torch.stack((targets, more), dim=-1)
     loss, accuracy = token_loss(network, TokenBatch(inputs, targets, text))
     logits = functional.log_softmax(network(inputs, text), dim=-1)
     picked = [(0, 0, 2), (0, 1, 0), (0, 2, 3), (0, 3, 4), (1, 0, 1), (1, 1, 4)]
     by_hand = -sum(float(logits[index]) for index in picked) / len(picked)
+    refined = network.refine(network.read(inputs, text)[:, :3], inputs.clamp(max=3))[:, :, 0]
+    refined = functional.log_softmax(refined, dim=-1)
+    picked_more = [(0, 0, 1), (0, 1, 1), (0, 2, 2), (1, 0, 3)]
+    by_hand -= sum(float(refined[index]) for index in picked_more) / len(picked_more)
     assert abs(float(loss) - by_hand) < 1e-6
     right = sum(int(logits[r, c].argmax()) == token for r, c, token in picked) / len(picked)
     assert abs(accuracy - right) < 1e-6
@@ -220,7 +235,7 @@ def test_token_loss_by_hand() -> None:
 
 def test_corruption() -> None:
     config = GPTConfig(codebook_size=512)
-    tokens = torch.full((200, 50), 7)
+    tokens = torch.full((200, 50, 1), 7)
     tokens[:, 40:] = config.pad
     generator = np.random.default_rng(0)
     assert torch.equal(corrupted(tokens, config, 0.0, generator), tokens)
@@ -228,8 +243,11 @@ def test_corruption() -> None:
     assert (random[:, :40] != 7).float().mean() > 0.99
     assert random[:, :40].max() < 512
     assert torch.equal(random[:, 40:], tokens[:, 40:])
-    half = (corrupted(tokens, config, 0.5, generator)[:, :40] != 7).float().mean(dim=1)
-    each = (corrupted(tokens, config, -1.0, generator)[:, :40] != 7).float().mean(dim=1)
+    pairs = torch.full((50, 40, 2), 7)
+    replaced = (corrupted(pairs, config, 0.5, generator) != 7).float().mean(dim=-1)
+    assert (replaced.round() == replaced).float().mean() > 0.98  # all levels of a token or none
+    half = (corrupted(tokens, config, 0.5, generator)[:, :40] != 7).float().mean(dim=(1, 2))
+    each = (corrupted(tokens, config, -1.0, generator)[:, :40] != 7).float().mean(dim=(1, 2))
     assert abs(float(half.mean()) - 0.5) < 0.03
     assert float(half.std()) < 0.1 < 0.2 < float(each.std())
 
