@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from t2m_blender.engine.errors import InputError
 
@@ -24,44 +24,80 @@ CONFIGS = Path(__file__).resolve().parent / "configs"
 
 @dataclass(frozen=True, kw_only=True)
 class Optimisation:
-    """What both stages share.
+    """What all stages share.
 
     Attributes:
-        batch_size: Samples a step.
-        steps: Steps in all; the learning rate's cosine ends there.
+        batch_size: Samples a batch, over all processes together.
+        accumulation: Batches whose gradients are added up for one step.
+        steps: Steps in all.
         learning_rate: Its peak, reached after `warm_up` steps from zero.
+        schedule: After the warm-up, "cosine" falls to 0.02 of the peak at the last step; "drop"
+            stays at the peak until step `drop_at`, and goes on at `drop_to` of it (the paper).
+        drop_at, drop_to: Of the schedule "drop".
         betas, weight_decay: Of AdamW.
         average: Decay of the exponential average of the weights, which is what is kept; 0 keeps the
             weights themselves.
+        precision: "fp32", or autocast to "bf16" or "fp16"; weights and codebooks stay float32.
+        compiler: Back end of torch.compile, such as "inductor"; empty for none.
+        deterministic: Asks CUDA for exact repetition, at some cost; a CPU always repeats exactly.
         seed: Of everything random; step n of a seed is always the same.
         validate_every: Steps between validations; the best weights so far are kept.
+
+    Raises:
+        InputError: A number out of its range.
     """
 
     batch_size: int = 128
+    accumulation: int = 1
     steps: int = 10000
     learning_rate: float = 2e-4
+    warm_up: int = 1000
+    schedule: Literal["cosine", "drop"] = "cosine"
+    drop_at: int = 0
+    drop_to: float = 0.05
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
-    warm_up: int = 1000
     average: float = 0.0
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    compiler: str = ""
+    deterministic: bool = False
     seed: int = 0
     validate_every: int = 500
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "accumulation", "steps", "validate_every"):
+            _check(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in ("warm_up", "seed", "weight_decay", "drop_at"):
+            _check(self, name, getattr(self, name) >= 0, "not below 0")
+        for name in ("average", "drop_to"):
+            _check(self, name, 0.0 <= getattr(self, name) <= 1.0, "within 0 and 1")
+        _check(self, "betas", all(0.0 <= beta < 1.0 for beta in self.betas), "within 0 and 1")
+        _check(self, "betas", len(self.betas) == 2, "two numbers")
+        _check(self, "learning_rate", self.learning_rate > 0.0, "above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class VQVAETraining(Optimisation):
-    """Stage 1 (T2M-GPT, section 3.1).
+    """Stage 1 (T2M-GPT, section 3.1). A loss of weight 0 is not computed.
 
     Attributes:
         window: Frames a sample.
-        position_weight: Of the smooth-L1 loss on the position columns alone (the paper's "velocity"
+        reconstruction: Distance between features: "smooth_l1" (the paper's choice), "l1", "l2".
+        position_weight: Of the same distance on the position columns alone (the paper's "velocity"
             loss).
         commitment_weight: Of the commitment loss.
     """
 
     window: int = 64
+    reconstruction: Literal["smooth_l1", "l1", "l2"] = "smooth_l1"
     position_weight: float = 0.5
     commitment_weight: float = 0.02
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self, "window", self.window >= 1, "at least 1")
+        for name in ("position_weight", "commitment_weight"):
+            _check(self, name, getattr(self, name) >= 0.0, "not below 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +105,27 @@ class GPTTraining(Optimisation):
     """Stage 2 (T2M-GPT, section 3.2).
 
     Attributes:
-        corruption: Chance that an input token is replaced by a random code; -1 draws a new chance
-            from U[0, 1] for every sample, as in the paper.
+        corruption: Chance that an input token is replaced by a random code (the paper's tau; its
+            code's pkeep is 1 - tau); -1 draws a new chance from U[0, 1] for every sample.
+        crop: Chance that a sample loses its first or its last token.
         text_dropout: Chance that a sample's text is taken away, for classifier-free guidance.
+        mean_over: What the cross-entropy is a mean over: all "tokens" of a batch, or its "clips",
+            each of which is the mean of its own tokens (the published code).
     """
 
     betas: tuple[float, float] = (0.5, 0.9)
     weight_decay: float = 1e-6
     corruption: float = 0.5
+    crop: float = 1.0 / 3.0
     text_dropout: float = 0.1
+    mean_over: Literal["tokens", "clips"] = "tokens"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        chance = 0.0 <= self.corruption <= 1.0 or self.corruption == -1.0
+        _check(self, "corruption", chance, "a chance within 0 and 1, or -1")
+        for name in ("crop", "text_dropout"):
+            _check(self, name, 0.0 <= getattr(self, name) <= 1.0, "a chance within 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,12 +193,27 @@ def _filled(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     if unknown:
         raise InputError(f"{where} has '{unknown[0]}'; it may have {', '.join(sorted(known))}.")
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
+    hints = get_type_hints(kind)
     for field in fields(kind):  # type: ignore[arg-type]
-        value, usual = values.get(field.name), field.default
+        if field.name not in values:
+            continue
+        value, usual, choices = values[field.name], field.default, get_args(hints[field.name])
+        if isinstance(usual, str) and choices and value not in choices:
+            raise InputError(
+                f"{where} has {field.name} = {value!r}; it may be {', '.join(choices)}."
+            )
         same = isinstance(value, (int, float) if isinstance(usual, float) else type(usual))
-        if value is not None and (not same or isinstance(value, bool)):
+        if not same or isinstance(value, bool) != isinstance(usual, bool):
             raise InputError(f"{where} has {field.name} = {value!r}; it is like {usual!r}.")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+
+
+def _check(settings: object, name: str, holds: bool, range_: str) -> None:
+    if not holds:
+        raise InputError(f"{name} = {getattr(settings, name)!r}; it is {range_}.")
 
 
 def network_config(kind: type[T], table: Mapping[str, Any], **known: Any) -> T:

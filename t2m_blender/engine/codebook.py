@@ -11,7 +11,8 @@ How the codes learn is the paper's ablation (T2M-GPT, section 3.1 and table 4):
 | plain | the same | stays |
 
 All state (codes, sums, counts, whether it has begun) is in the state_dict, so that a saved training
-continues exactly.
+continues exactly. Several processes that train together (torch.distributed) keep the same codes:
+sums and counts are those of all, and a code is replaced by the same row in each.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import math
 
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 QUANTISERS = ("ema_reset", "ema", "reset", "plain")
 
@@ -49,7 +50,11 @@ class Codebook(nn.Module):
 
     def forward(self, encoded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B, C, L] -> the nearest codes [B, C, L], commitment loss, perplexity (scalars)."""
-        rows = encoded.mT.reshape(-1, encoded.shape[1]).float()
+        with torch.autocast(encoded.device.type, enabled=False):  # codes are kept in float32
+            return self._quantise(encoded.float())
+
+    def _quantise(self, encoded: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        rows = encoded.mT.reshape(-1, encoded.shape[1])
         if self.training and not self.begun:
             self._begin(rows.detach())
         chosen = self.nearest(rows)
@@ -57,6 +62,7 @@ class Codebook(nn.Module):
         counts = torch.bincount(chosen, minlength=len(self.codes)).to(rows.dtype)
         commitment = self._commitment(rows, codes)
         if self.training:
+            counts = _of_all_processes(counts)
             self._move(rows.detach(), chosen, counts)
         share = counts / counts.sum()
         perplexity = torch.exp(-torch.sum(share * torch.log(share + 1e-7)))
@@ -84,10 +90,14 @@ class Codebook(nn.Module):
     def _replacements(self, rows: Tensor) -> Tensor:
         """K rows of this batch; repeated with a little noise where the batch has fewer."""
         size = len(self.codes)
+        rows = _first_of_all_processes(rows, size)
         if len(rows) < size:
             rows = rows.repeat(math.ceil(size / len(rows)), 1)
             rows = rows + torch.randn_like(rows) * (0.01 / math.sqrt(rows.shape[1]))
-        return rows[:size]
+        rows = rows[:size].contiguous()
+        if _together():
+            distributed.broadcast(rows, src=0)  # each process has noise of its own
+        return rows
 
 
 class AveragedCodebook(Codebook):
@@ -111,7 +121,7 @@ class AveragedCodebook(Codebook):
 
     @torch.no_grad()
     def _move(self, rows: Tensor, chosen: Tensor, counts: Tensor) -> None:
-        sums = torch.zeros_like(self.code_sums).index_add_(0, chosen, rows)
+        sums = _of_all_processes(torch.zeros_like(self.code_sums).index_add_(0, chosen, rows))
         self.code_sums.lerp_(sums, 1.0 - self.decay)
         self.code_counts.lerp_(counts, 1.0 - self.decay)
         in_use = (self.code_counts >= 1.0)[:, None]
@@ -135,3 +145,24 @@ class LearnedCodebook(Codebook):
         if self.reset:
             in_use = (counts >= 1.0)[:, None]
             self.codes.copy_(torch.where(in_use, self.codes, self._replacements(rows)))
+
+
+def _together() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def _of_all_processes(sums: Tensor) -> Tensor:
+    """The sum of every process's tensor."""
+    if _together():
+        distributed.all_reduce(sums)
+    return sums
+
+
+def _first_of_all_processes(rows: Tensor, count: int) -> Tensor:
+    """The first `count` rows of all processes' rows, one process after another."""
+    if not _together():
+        return rows
+    own = rows[:count].contiguous()
+    parts = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(parts, own)
+    return torch.cat(parts)[:count]

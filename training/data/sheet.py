@@ -59,7 +59,7 @@ def draw_sheet(
         row, column = k % rows, k // rows
         front = figure.add_subplot(grid[row, 2 * column])
         above = figure.add_subplot(grid[row, 2 * column + 1])
-        _draw_snapshots(front, joints, dataset.skeleton, snapshots)
+        draw_snapshots(front, joints, dataset.skeleton, snapshots)
         _draw_path(above, joints, dataset.skeleton)
         caption = clip.captions[0] if clip.captions else "(no caption)"
         title = f"{clip.id}  {clip.source}  {clip.frames / dataset.skeleton.fps:.1f} s: {caption}"
@@ -67,7 +67,8 @@ def draw_sheet(
     figure.savefig(path, dpi=dpi)
 
 
-def _draw_snapshots(axes: Any, joints: Array, skeleton: Skeleton, count: int) -> None:
+def draw_snapshots(axes: Any, joints: Array, skeleton: Skeleton, count: int) -> None:
+    """Draws `count` moments of a motion [T, J, 3] side by side, seen from the front."""
     times = np.linspace(0, len(joints) - 1, count).astype(int)
     head = skeleton.joint_names.index("head")
     for place, t in enumerate(times):
