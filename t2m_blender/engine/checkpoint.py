@@ -3,8 +3,8 @@
 
 The reader is our own and short, so that Blender needs no package for it; it trusts nothing in the
 file before checking it. Tensors come memory-mapped in the type in which they are stored. Matrices
-may be stored as int8 rows with a float32 `NAME.scale` each, or as float16; `widen` makes them
-float32.
+may be stored as int8 rows with a float32 `NAME.scale` each, or as float16; `WidenedTensors` makes
+them float32 when they are asked for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -47,7 +48,8 @@ class Checkpoint:
 
     Attributes:
         vqvae, gpt: Constructor values of VQVAEConfig and GPTConfig.
-        tensors: Network tensors under `vqvae.` and `gpt.`, float32.
+        tensors: Network tensors under `vqvae.` and `gpt.`, float32; of a file, each is read when it
+            is asked for.
         mean, std: [D] float32, of the training features.
         skeleton: Of the features.
         text_encoder: Name of the encoder whose features the GPT reads.
@@ -59,7 +61,7 @@ class Checkpoint:
 
     vqvae: dict[str, Any]
     gpt: dict[str, Any]
-    tensors: dict[str, NDArray[Any]]
+    tensors: Mapping[str, NDArray[Any]]
     mean: NDArray[np.float32]
     std: NDArray[np.float32]
     skeleton: Skeleton
@@ -83,18 +85,17 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             "name a model that 'python -m training train-gpt' has made."
         )
     try:
-        tensors = widen(stored)
         content = json.loads(metadata["config"])
         skeleton = skeleton_from_json(content["skeleton"])
-        mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
+        mean, std = stored.pop("statistics.mean"), stored.pop("statistics.std")
         if mean.shape != (skeleton.feature_size,) or std.shape != mean.shape:
             raise ValueError(f"statistics of {mean.shape} and {std.shape}")
         return Checkpoint(
             vqvae=content["vqvae"],
             gpt=content["gpt"],
-            tensors=tensors,
-            mean=mean,
-            std=std,
+            tensors=WidenedTensors(stored),
+            mean=np.array(mean, dtype=np.float32),
+            std=np.array(std, dtype=np.float32),
             skeleton=skeleton,
             text_encoder=content["text_encoder"],
             sampling={name: float(content["sampling"][name]) for name in _SAMPLING},
@@ -183,7 +184,9 @@ def write_tensors(path: Path, tensors: dict[str, NDArray[Any]], metadata: dict[s
     """
     header: dict[str, Any] = {"__metadata__": metadata}
     offset = 0
-    arrays = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
+    # the widest first, so that all are aligned
+    names = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    arrays = {name: np.asarray(tensors[name], order="C") for name in names}
     for name, array in arrays.items():
         header[name] = {
             "dtype": _NAMES[array.dtype],
@@ -207,17 +210,38 @@ def narrow(matrix: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]
     return whole.reshape(matrix.shape), scale.astype(np.float32)
 
 
-def widen(tensors: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """All floating tensors as float32; int8 rows multiplied by their `.scale`, which disappears."""
-    result = {}
-    for name, tensor in tensors.items():
-        if name.endswith(".scale") and name[: -len(".scale")] in tensors:
-            continue
-        scale = tensors.get(f"{name}.scale")
+class WidenedTensors(Mapping[str, NDArray[Any]]):
+    """The tensors of a file: floating ones as float32, int8 rows multiplied by their `NAME.scale`.
+
+    Each is widened when it is asked for, and not kept: what is float32 in the file stays a view of
+    it. Scales are not listed.
+    """
+
+    def __init__(self, stored: Mapping[str, NDArray[Any]]) -> None:
+        self._stored = stored
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._wide(self._stored[name], self._stored.get(f"{name}.scale"))
+
+    def rows(self, name: str, ids: NDArray[np.int64]) -> NDArray[Any]:
+        """Rows [*ids.shape, ...] of a table, of which nothing else is read."""
+        scale = self._stored.get(f"{name}.scale")
+        return self._wide(self._stored[name][ids], None if scale is None else scale[ids])
+
+    def __iter__(self) -> Iterator[str]:
+        scales = {f"{name}.scale" for name in self._stored}
+        return (name for name in self._stored if name not in scales)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    @staticmethod
+    def _wide(tensor: NDArray[Any], scale: NDArray[Any] | None) -> NDArray[Any]:
         if scale is not None:
-            tensor = tensor * scale.reshape(-1, *[1] * (tensor.ndim - 1))
-        result[name] = tensor.astype(np.float32) if tensor.dtype.kind == "f" else tensor
-    return result
+            scale = scale.reshape(*scale.shape, *[1] * (tensor.ndim - scale.ndim))
+            return np.multiply(tensor, scale, dtype=np.float32)
+        kind = np.float32 if tensor.dtype.kind == "f" else tensor.dtype
+        return np.require(tensor, kind, "A")  # arithmetic on what is not aligned is slow
 
 
 def file_sha256(path: Path) -> str:

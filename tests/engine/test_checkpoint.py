@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from t2m_blender.engine.checkpoint import (
+    WidenedTensors,
     narrow,
     read_checkpoint,
     read_tensors,
-    widen,
     write_tensors,
 )
 from t2m_blender.engine.errors import CheckpointError, OutputError
@@ -58,7 +58,7 @@ def test_int8_rows_come_back_within_half_a_step() -> None:
     matrix = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
     rows, scale = narrow(matrix)
     assert rows.dtype == np.int8
-    wide = widen({"m": rows, "m.scale": scale})
+    wide = WidenedTensors({"m": rows, "m.scale": scale})
     assert list(wide) == ["m"]
     assert np.all(np.abs(wide["m"] - matrix) <= 0.5001 * scale[:, None])
 

@@ -13,6 +13,7 @@ import pytest
 
 from t2m_blender.engine.checkpoint import read_tensors, write_tensors
 from t2m_blender.engine.errors import CheckpointError, InputError
+from t2m_blender.engine.minilm import MiniLM
 from t2m_blender.engine.text import PROMPT_LIMIT, TextEncoder, check_prompt
 from training import import_minilm
 
@@ -94,7 +95,7 @@ def test_network_is_exact_on_the_original_weights(
 ) -> None:
     pytest.importorskip("torch")
     _, metadata = read_tensors(EMBEDDED)
-    full = TextEncoder(import_minilm.encoder_tensors(original), metadata["vocabulary"].split("\n"))
+    full = MiniLM(import_minilm.encoder_tensors(original), metadata["vocabulary"])
     prompts = [*KICKS, "walks", *captions[::25]]
     features = full.encode(prompts, 32)
     reference = reference_encoder(original)
@@ -163,7 +164,7 @@ def test_embedded_file_stays_close_to_the_original(
     original: dict[str, np.ndarray], encoder: TextEncoder, captions: list[str]
 ) -> None:
     _, metadata = read_tensors(EMBEDDED)
-    full = TextEncoder(import_minilm.encoder_tensors(original), metadata["vocabulary"].split("\n"))
+    full = MiniLM(import_minilm.encoder_tensors(original), metadata["vocabulary"])
     prompts = captions[::10]
     exact, small = (one.encode(prompts, 32, batch_size=32) for one in (full, encoder))
     assert cosine(exact.pooled, small.pooled).min() > 0.998
@@ -223,8 +224,8 @@ def test_file_loads_fast_and_does_not_widen_the_word_table(encoder: TextEncoder)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.2
     encoder.encode(["walks"], 4)
-    assert encoder._tensors["word.weight"].dtype == np.int8
-    assert "word.weight" not in encoder._matrices
+    assert encoder.weights._tensors._stored["word.weight"].dtype == np.int8
+    assert "word.weight" not in encoder.weights._kept
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "other"])
