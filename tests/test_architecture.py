@@ -23,7 +23,7 @@ MAY_KNOW = {
 }
 NUMPY_ONLY = {
     *("skeleton", "rotations", "motion", "kinematics", "features"),
-    *("errors", "files", "text", "minilm", "clip", "layers", "checkpoint", "sampling"),
+    *("errors", "files", "text", "minilm", "clip", "layers", "checkpoint", "configs", "sampling"),
 }
 OUTSIDE_ALLOWED = {
     "retarget": {"numpy"},

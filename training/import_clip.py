@@ -61,7 +61,8 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
     import torch
 
     _check(path, WEIGHTS_SHA256)
-    state = torch.jit.load(str(path), map_location="cpu").state_dict()
+    archive = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    state = archive.state_dict()
     return {name: tensor.numpy() for name, tensor in state.items()}
 
 

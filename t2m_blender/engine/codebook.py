@@ -23,11 +23,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, distributed, nn
 
-QUANTISERS = ("ema_reset", "ema", "reset", "plain")
-
 
 def make_codebook(quantiser: str, codebook_size: int, code_size: int, decay: float) -> Codebook:
-    """An empty codebook of K codes with C channels, learning as one of `QUANTISERS`.
+    """An empty codebook of K codes with C channels, learning as one of `configs.QUANTISERS`.
 
     The first training batch supplies the codes.
     """

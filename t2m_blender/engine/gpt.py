@@ -17,51 +17,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from .configs import GPTConfig
 
-@dataclass(frozen=True, kw_only=True)
-class GPTConfig:
-    """Sizes of the network; the defaults are the paper's.
-
-    Attributes:
-        codebook_size: K of the VQ-VAE whose tokens it writes.
-        levels: Q of the VQ-VAE; 1 in the paper.
-        token_limit: Most motion tokens in one sequence.
-        width: Channels of the transformer.
-        blocks: Transformer blocks (the paper's 9 base and 9 head blocks are one row of 18).
-        heads: Attention heads.
-        text_size: Channels of the text features.
-        word_limit: Word features read before the pooled one; 0 for pooled only, as in the paper.
-        dropout: Of embeddings and residual branches, in training.
-        attention_dropout: Of attention weights, in training; slow on a CPU.
-    """
-
-    codebook_size: int = 512
-    levels: int = 1
-    token_limit: int = 50
-    width: int = 1024
-    blocks: int = 18
-    heads: int = 16
-    text_size: int = 512
-    word_limit: int = 0
-    dropout: float = 0.1
-    attention_dropout: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.heads < 1 or self.width % self.heads:
-            raise ValueError(f"a width of {self.width} cannot be shared by {self.heads} heads")
-
-    @property
-    def end(self) -> int:
-        return self.codebook_size
-
-    @property
-    def pad(self) -> int:
-        return self.codebook_size + 1
-
-    @property
-    def positions(self) -> int:
-        """Length of the longest sequence: words, the pooled feature, tokens."""
-        return self.word_limit + 1 + self.token_limit
+__all__ = ["GPT", "Cache", "GPTConfig", "TextCondition"]
 
 
 @dataclass

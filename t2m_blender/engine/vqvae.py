@@ -10,54 +10,15 @@ motion Guo et al., MoMask, 2024); a token is then Q codes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from .codebook import QUANTISERS, Codebook, make_codebook
+from .codebook import Codebook, make_codebook
+from .configs import VQVAEConfig
 
-
-@dataclass(frozen=True, kw_only=True)
-class VQVAEConfig:
-    """Sizes of the network; the defaults are the paper's for HumanML3D.
-
-    Attributes:
-        feature_size: D, features a frame.
-        width: Channels of the convolutions.
-        code_size: Channels of a code.
-        codebook_size: K, number of codes of a level.
-        levels: Q, codebooks one after another; 1 in the paper.
-        quantiser: How the codes learn: "ema_reset" (the paper's choice), "ema", "reset" or "plain"
-            (its ablations; see `codebook.py`).
-        stages: Halvings of time; a token is 2 ** stages frames.
-        depth: Residual blocks in a stage.
-        dilation_growth: Dilations of a stage's blocks are its powers, the widest first.
-        codebook_decay: Of the moving averages; the paper's mu.
-    """
-
-    feature_size: int = 263
-    width: int = 512
-    code_size: int = 512
-    codebook_size: int = 512
-    levels: int = 1
-    quantiser: str = "ema_reset"
-    stages: int = 2
-    depth: int = 3
-    dilation_growth: int = 3
-    codebook_decay: float = 0.99
-
-    def __post_init__(self) -> None:
-        if self.quantiser not in QUANTISERS:
-            known = ", ".join(QUANTISERS)
-            raise ValueError(f"the quantiser is {self.quantiser!r}; it may be {known}")
-        if self.levels < 1:
-            raise ValueError(f"{self.levels} levels; there is at least 1")
-
-    @property
-    def frames_per_token(self) -> int:
-        return int(2**self.stages)
+__all__ = ["VQVAE", "VQVAEConfig"]
 
 
 class VQVAE(nn.Module):

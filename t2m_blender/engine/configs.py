@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sizes of the networks, for every runtime and the training; a model file carries them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["QUANTISERS", "GPTConfig", "VQVAEConfig"]
+
+QUANTISERS = ("ema_reset", "ema", "reset", "plain")
+"""How codes learn, see `codebook.py`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VQVAEConfig:
+    """Sizes of the network; the defaults are the paper's for HumanML3D.
+
+    Attributes:
+        feature_size: D, features a frame.
+        width: Channels of the convolutions.
+        code_size: Channels of a code.
+        codebook_size: K, number of codes of a level.
+        levels: Q, codebooks one after another; 1 in the paper.
+        quantiser: How the codes learn: "ema_reset" (the paper's choice), "ema", "reset" or "plain"
+            (its ablations; see `codebook.py`).
+        stages: Halvings of time; a token is 2 ** stages frames.
+        depth: Residual blocks in a stage.
+        dilation_growth: Dilations of a stage's blocks are its powers, the widest first.
+        codebook_decay: Of the moving averages; the paper's mu.
+    """
+
+    feature_size: int = 263
+    width: int = 512
+    code_size: int = 512
+    codebook_size: int = 512
+    levels: int = 1
+    quantiser: str = "ema_reset"
+    stages: int = 2
+    depth: int = 3
+    dilation_growth: int = 3
+    codebook_decay: float = 0.99
+
+    def __post_init__(self) -> None:
+        if self.quantiser not in QUANTISERS:
+            known = ", ".join(QUANTISERS)
+            raise ValueError(f"the quantiser is {self.quantiser!r}; it may be {known}")
+        if self.levels < 1:
+            raise ValueError(f"{self.levels} levels; there is at least 1")
+
+    @property
+    def frames_per_token(self) -> int:
+        return int(2**self.stages)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTConfig:
+    """Sizes of the network; the defaults are the paper's.
+
+    Attributes:
+        codebook_size: K of the VQ-VAE whose tokens it writes.
+        levels: Q of the VQ-VAE; 1 in the paper.
+        token_limit: Most motion tokens in one sequence.
+        width: Channels of the transformer.
+        blocks: Transformer blocks (the paper's 9 base and 9 head blocks are one row of 18).
+        heads: Attention heads.
+        text_size: Channels of the text features.
+        word_limit: Word features read before the pooled one; 0 for pooled only, as in the paper.
+        dropout: Of embeddings and residual branches, in training.
+        attention_dropout: Of attention weights, in training; slow on a CPU.
+    """
+
+    codebook_size: int = 512
+    levels: int = 1
+    token_limit: int = 50
+    width: int = 1024
+    blocks: int = 18
+    heads: int = 16
+    text_size: int = 512
+    word_limit: int = 0
+    dropout: float = 0.1
+    attention_dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.width % self.heads:
+            raise ValueError(f"a width of {self.width} cannot be shared by {self.heads} heads")
+
+    @property
+    def end(self) -> int:
+        return self.codebook_size
+
+    @property
+    def pad(self) -> int:
+        return self.codebook_size + 1
+
+    @property
+    def positions(self) -> int:
+        """Length of the longest sequence: words, the pooled feature, tokens."""
+        return self.word_limit + 1 + self.token_limit
