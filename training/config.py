@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Training settings: frozen dataclasses read from TOML (`training/configs/*.toml`).
 
-A file has the tables [vqvae.network], [vqvae.training], [gpt.network], [gpt.training] and [model].
+A file has the tables [vqvae.network], [vqvae.training], [gpt.network], [gpt.training], [model],
+[evaluator.network] and [evaluator.training].
 What a table leaves out keeps its default; a name that does not exist is an error.
 """
 
@@ -9,14 +10,15 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from t2m_blender.engine.errors import InputError
 
 T = TypeVar("T")
-_TABLES = {"vqvae", "gpt", "model"}
+_STAGES = ("vqvae", "gpt", "evaluator")
+_TABLES = {*_STAGES, "model"}
 _STAGE_TABLES = {"network", "training"}
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
@@ -86,18 +88,25 @@ class VQVAETraining(Optimisation):
         position_weight: Of the same distance on the position columns alone (the paper's "velocity"
             loss).
         commitment_weight: Of the commitment loss.
+        path_weight: Of the root's path and turn over the window (metres, radians), as they add up.
+        joint_weight: Of the joints in space (metres).
+        speed_weight: Of the joints' velocities in space (metres a second).
     """
 
     window: int = 64
     reconstruction: Literal["smooth_l1", "l1", "l2"] = "smooth_l1"
     position_weight: float = 0.5
     commitment_weight: float = 0.02
+    path_weight: float = 0.0
+    joint_weight: float = 0.0
+    speed_weight: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _check(self, "window", self.window >= 1, "at least 1")
-        for name in ("position_weight", "commitment_weight"):
-            _check(self, name, getattr(self, name) >= 0.0, "not below 0")
+        for weight in fields(VQVAETraining):
+            if weight.name.endswith("_weight"):
+                _check(self, weight.name, getattr(self, weight.name) >= 0.0, "not below 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +138,37 @@ class GPTTraining(Optimisation):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluatorTraining(Optimisation):
+    """Our evaluator (after TMR, section 3.2). The defaults are for about an hour of motion.
+
+    Attributes:
+        temperature: Of the similarities; smaller minds the nearest wrong answers more.
+        alike: Cosine of two captions from which on neither's motion is a wrong answer to the other.
+        shortest_cut: A sample shows at least this share of its clip.
+        shift: Size of a random shift of every feature of a sample, in standard deviations.
+    """
+
+    batch_size: int = 64
+    steps: int = 450
+    learning_rate: float = 5e-4
+    warm_up: int = 100
+    weight_decay: float = 0.05
+    average: float = 0.99
+    validate_every: int = 50
+    temperature: float = 0.1
+    alike: float = 0.8
+    shortest_cut: float = 0.7
+    shift: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(self, "temperature", self.temperature > 0.0, "above 0")
+        _check(self, "shift", self.shift >= 0.0, "not below 0")
+        for name in ("alike", "shortest_cut"):
+            _check(self, name, 0.0 <= getattr(self, name) <= 1.0, "within 0 and 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """What goes into the finished file beside the weights.
 
@@ -153,6 +193,8 @@ class Config:
     gpt_network: dict[str, Any]
     gpt: GPTTraining
     model: ModelSettings
+    evaluator_network: dict[str, Any] = field(default_factory=dict)
+    evaluator: EvaluatorTraining = field(default_factory=EvaluatorTraining)
 
 
 def read_config(name_or_path: str) -> Config:
@@ -171,12 +213,12 @@ def read_config(name_or_path: str) -> Config:
         raise InputError(f"There is no config {path}; give a path or one of {known}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}.") from error
-    for where, names in (("", _TABLES), ("vqvae", _STAGE_TABLES), ("gpt", _STAGE_TABLES)):
+    for where, names in (("", _TABLES), *((stage, _STAGE_TABLES) for stage in _STAGES)):
         part = table.get(where, {}) if where else table
         unknown = sorted(set(part) - names)
         if unknown:
             raise InputError(f"{path} has [{where}.{unknown[0]}]; it may have {sorted(names)}.")
-    vqvae, gpt = table.get("vqvae", {}), table.get("gpt", {})
+    vqvae, gpt, evaluator = (table.get(stage, {}) for stage in _STAGES)
     return Config(
         name=path.stem,
         vqvae_network=vqvae.get("network", {}),
@@ -184,6 +226,10 @@ def read_config(name_or_path: str) -> Config:
         gpt_network=gpt.get("network", {}),
         gpt=_filled(GPTTraining, gpt.get("training", {}), f"{path} [gpt.training]"),
         model=_filled(ModelSettings, table.get("model", {}), f"{path} [model]"),
+        evaluator_network=evaluator.get("network", {}),
+        evaluator=_filled(
+            EvaluatorTraining, evaluator.get("training", {}), f"{path} [evaluator.training]"
+        ),
     )
 
 
@@ -194,17 +240,17 @@ def _filled(kind: type[T], table: Mapping[str, Any], where: str) -> T:
         raise InputError(f"{where} has '{unknown[0]}'; it may have {', '.join(sorted(known))}.")
     values = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
     hints = get_type_hints(kind)
-    for field in fields(kind):  # type: ignore[arg-type]
-        if field.name not in values:
+    for entry in fields(kind):  # type: ignore[arg-type]
+        if entry.name not in values:
             continue
-        value, usual, choices = values[field.name], field.default, get_args(hints[field.name])
+        value, usual, choices = values[entry.name], entry.default, get_args(hints[entry.name])
         if isinstance(usual, str) and choices and value not in choices:
             raise InputError(
-                f"{where} has {field.name} = {value!r}; it may be {', '.join(choices)}."
+                f"{where} has {entry.name} = {value!r}; it may be {', '.join(choices)}."
             )
         same = isinstance(value, (int, float) if isinstance(usual, float) else type(usual))
         if not same or isinstance(value, bool) != isinstance(usual, bool):
-            raise InputError(f"{where} has {field.name} = {value!r}; it is like {usual!r}.")
+            raise InputError(f"{where} has {entry.name} = {value!r}; it is like {usual!r}.")
     try:
         return kind(**values)
     except InputError as error:

@@ -4,65 +4,97 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from t2m_blender.engine.checkpoint import file_sha256, write_tensors
-from t2m_blender.engine.errors import InputError
-from t2m_blender.engine.features import feature_columns, features_to_joints
-from t2m_blender.engine.skeleton import Skeleton
-from t2m_blender.engine.vqvae import VQVAE, VQVAEConfig
+from t2m_blender.engine.checkpoint import file_sha256, read_tensors, write_tensors
+from t2m_blender.engine.configs import VQVAEConfig
+from t2m_blender.engine.errors import CheckpointError, InputError
+from t2m_blender.engine.features import features_to_joints
+from t2m_blender.engine.skeleton import skeleton_to_json
+from t2m_blender.engine.vqvae import VQVAE
 
+from .board import motion_picture
 from .config import Config, network_config
 from .data.dataset import Dataset, read_dataset
 from .loop import train
+from .ranks import Ranks
+from .reconstruction import (
+    ReconstructionLoss,
+    rebuilt_features,
+    reconstruction_error,
+    whole_tokens,
+)
+
+_USAGE_WINDOWS = 256
+_SHOWN = 4
 
 
-def train_vqvae(config: Config, data: Path, folder: Path, *, device: str = "cpu") -> Path:
+def train_vqvae(
+    config: Config, data: Path, folder: Path, *, device: str = "cpu", board: bool = False
+) -> Path:
     """Trains stage 1 on a prepared dataset; returns the best network's file.
 
+    `board` shows curves and rebuilt motions in TensorBoard.
+
     Raises:
-        InputError: The dataset has no clip as long as a window, or another feature size.
+        InputError: The dataset has no clip as long as a window, none to validate on, or statistics
+            that cannot be used.
     """
-    dataset = read_dataset(data)
+    ranks = Ranks(device)
+    dataset = checked_dataset(read_dataset(data), "val")
     settings = config.vqvae
     sizes = network_config(
         VQVAEConfig, config.vqvae_network, feature_size=dataset.skeleton.feature_size
     )
+    if settings.window % sizes.frames_per_token:
+        raise InputError(
+            f"A window of {settings.window} frames is no whole number of tokens of "
+            f"{sizes.frames_per_token}; set another window."
+        )
+    rows = ranks.rows(settings.batch_size)
     windows = Windows(dataset, "train", settings.window)
     torch.manual_seed(settings.seed)
-    network = VQVAE(sizes).to(device)
-    positions = feature_columns(dataset.skeleton)["positions"]
+    network = VQVAE(sizes).to(ranks.device)
+    measure = ReconstructionLoss(settings, dataset, ranks.device)
 
     def loss(generator: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
-        batch = torch.from_numpy(windows.draw(settings.batch_size, generator)).to(device)
-        reconstruction, commitment, perplexity = network(batch)
-        whole = functional.smooth_l1_loss(reconstruction, batch)
-        posture = functional.smooth_l1_loss(reconstruction[..., positions], batch[..., positions])
-        total = whole + settings.position_weight * posture + settings.commitment_weight * commitment
-        figures = {"whole": whole, "positions": posture, "commitment": commitment}
-        return total, {
-            **{key: float(value.detach()) for key, value in figures.items()},
-            "perplexity": float(perplexity),
-        }
+        batch = torch.from_numpy(windows.draw(settings.batch_size, generator)[rows])
+        batch = batch.to(ranks.device)
+        rebuilt, commitment, perplexity = network(batch)
+        total, figures = measure(rebuilt, batch, commitment)
+        return total, {**figures, "perplexity": float(perplexity)}
 
     def validate(averaged: nn.Module) -> tuple[float, dict[str, float]]:
         assert isinstance(averaged, VQVAE)
         error = reconstruction_error(averaged, dataset, "val")
-        return error, {"mpjpe_mm": 1000.0 * error}
+        seen = windows.draw(_USAGE_WINDOWS, np.random.default_rng(settings.seed))
+        usage = codebook_usage(averaged, torch.from_numpy(seen).to(ranks.device))
+        return error, {"mpjpe_mm": 1000.0 * error, "codes_used": usage}
 
     result = folder / "vqvae.safetensors"
 
     def keep(averaged: nn.Module) -> None:
         tensors = {name: tensor.cpu().numpy() for name, tensor in averaged.state_dict().items()}
         tensors |= {"statistics.mean": dataset.mean, "statistics.std": dataset.std}
-        write_tensors(result, tensors, {"config": json.dumps(asdict(sizes))})
+        skeleton = json.dumps(skeleton_to_json(dataset.skeleton))
+        write_tensors(result, tensors, {"config": json.dumps(asdict(sizes)), "skeleton": skeleton})
+
+    def pictures(averaged: nn.Module) -> Mapping[str, NDArray[np.uint8]]:
+        assert isinstance(averaged, VQVAE)
+        motions = {}
+        for clip in [clip for clip in dataset.split("val") if not clip.mirrored][:_SHOWN]:
+            real = whole_tokens(dataset.features[clip.id], averaged)
+            rebuilt = rebuilt_features(averaged, real, dataset)
+            motions[f"{clip.id}, real"] = features_to_joints(real, dataset.skeleton)
+            motions[f"{clip.id}, rebuilt"] = features_to_joints(rebuilt, dataset.skeleton)
+        return {"reconstruction": motion_picture(motions, dataset.skeleton)}
 
     train(
         network,
@@ -72,13 +104,70 @@ def train_vqvae(config: Config, data: Path, folder: Path, *, device: str = "cpu"
         loss=loss,
         validate=validate,
         keep=keep,
+        pictures=pictures if board else None,
     )
     return result
+
+
+def read_vqvae(
+    path: Path, dataset: Dataset
+) -> tuple[VQVAE, NDArray[np.float32], NDArray[np.float32]]:
+    """The stage 1 network of a file, in eval mode, and its statistics (mean and std, [D]).
+
+    Raises:
+        CheckpointError: Damaged, or made for another skeleton than the dataset's.
+    """
+    stored, metadata = read_tensors(path)
+    tensors = {name: np.array(tensor) for name, tensor in stored.items()}
+    try:
+        mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
+        skeleton = json.loads(metadata["skeleton"])
+        network = VQVAE(VQVAEConfig(**json.loads(metadata["config"])))
+        network.load_state_dict(
+            {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
+        )
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise CheckpointError(f"{path} is not a stage 1 file; train one first.") from error
+    if skeleton != json.loads(json.dumps(skeleton_to_json(dataset.skeleton))):
+        raise CheckpointError(
+            f"{path} is for the skeleton {skeleton['name']}, and the dataset has another "
+            f"({dataset.skeleton.name}); train stage 1 on this dataset."
+        )
+    return network.eval(), mean, std
+
+
+def checked_dataset(dataset: Dataset, *splits: str) -> Dataset:
+    """The dataset, if it can be trained on.
+
+    Raises:
+        InputError: A split has no clip (other than mirrored ones), or the statistics cannot
+            normalise.
+    """
+    for split in splits:
+        if not any(not clip.mirrored for clip in dataset.split(split)):
+            raise InputError(f"The dataset has no clip in its split '{split}'; prepare it again.")
+    finite = np.isfinite(dataset.mean).all() and np.isfinite(dataset.std).all()
+    if not finite or (dataset.std <= 0.0).any():
+        column = int(np.argmax(~(np.isfinite(dataset.mean) & (dataset.std > 0.0))))
+        raise InputError(
+            f"The dataset's statistics cannot normalise column {column} (mean "
+            f"{dataset.mean[column]:g}, std {dataset.std[column]:g}); prepare it again."
+        )
+    return dataset
 
 
 def dataset_sha256(data: Path) -> str:
     """A hash that changes with a dataset's clips and captions."""
     return file_sha256(data / "clips.jsonl") + file_sha256(data / "statistics.npz")
+
+
+@torch.no_grad()
+def codebook_usage(network: VQVAE, windows: Tensor) -> float:
+    """Share of the codes, over all levels, that some token of the windows [B, T, D] has."""
+    tokens = network.encode(windows).flatten(0, 1)
+    codes = network.config.codebook_size
+    counts = [torch.bincount(level, minlength=codes) for level in tokens.unbind(-1)]
+    return float((torch.stack(counts) > 0).float().mean())
 
 
 class Windows:
@@ -110,34 +199,3 @@ class Windows:
         """[count, length, D] normalised features."""
         starts = generator.choice(self.starts, count)
         return self.frames[starts[:, None] + np.arange(self.length)]
-
-
-def reconstruction_error(network: VQVAE, dataset: Dataset, split: str) -> float:
-    """Mean joint error in metres of whole clips through the VQ-VAE, heading and place aligned.
-
-    Every frame is compared relative to its root's floor point and facing, as the position columns
-    hold it; the root's own path is not judged.
-    """
-    device = next(network.parameters()).device
-    errors = []
-    for clip in dataset.split(split):
-        if clip.mirrored:
-            continue
-        features = dataset.features[clip.id]
-        step = network.config.frames_per_token
-        features = features[: len(features) // step * step]
-        normal = torch.from_numpy((features - dataset.mean) / dataset.std)[None].to(device)
-        decoded = network.decode(network.encode(normal))[0].cpu().numpy()
-        real = still(features, dataset.skeleton)
-        rebuilt = still(decoded * dataset.std + dataset.mean, dataset.skeleton)
-        errors.append(np.linalg.norm(real - rebuilt, axis=-1).mean(axis=-1))
-    if not errors:
-        raise InputError(f"The dataset has no clip in its split '{split}'; prepare it again.")
-    return float(np.concatenate(errors).mean())
-
-
-def still(features: NDArray[np.float32], skeleton: Skeleton) -> NDArray[np.float32]:
-    """Joints [T, J, 3] of features with the root's turning and travelling taken out."""
-    features = features.copy()
-    features[:, :3] = 0.0
-    return features_to_joints(features, skeleton)

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stage 2 learns from: clips as tokens, with the text features of their captions.
+
+Both networks that make them are finished, so tokens and text features are computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from t2m_blender.engine.configs import GPTConfig
+from t2m_blender.engine.errors import InputError
+from t2m_blender.engine.gpt import TextCondition
+from t2m_blender.engine.text import TextEncoder, TextFeatures
+from t2m_blender.engine.vqvae import VQVAE
+
+from .config import GPTTraining
+from .data.dataset import Dataset
+
+_TOGETHER = 64  # clips through the VQ-VAE
+_CAPTIONS = 1024  # through the text encoder; their features are large until words are cut off
+
+
+@dataclass
+class TokenBatch:
+    """Tokens of B captioned clips, padded to the longest.
+
+    Attributes:
+        inputs: [B, L, Q] tokens as the network reads them: corrupted in training, Pad after the
+            end.
+        targets: [B, L + 1, Q] tokens and End; -100 after it and in End's further levels, which the
+            loss ignores.
+        text: Of the captions.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    text: TextCondition
+
+    def to(self, device: torch.device) -> TokenBatch:
+        text = TextCondition(
+            self.text.pooled.to(device), self.text.words.to(device), self.text.known.to(device)
+        )
+        return TokenBatch(self.inputs.to(device), self.targets.to(device), text)
+
+    def rows(self, part: slice) -> TokenBatch:
+        """Some of its clips."""
+        text = TextCondition(self.text.pooled[part], self.text.words[part], self.text.known[part])
+        return TokenBatch(self.inputs[part], self.targets[part], text)
+
+
+class CaptionedTokens:
+    """The captioned clips of a split as tokens, with the text features of all their captions.
+
+    A clip is tokenised from each of its first frames (0 .. frames_per_token - 1), so that the same
+    motion is seen in several tokenisations.
+
+    Raises:
+        InputError: No clip of the split has a caption.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: str,
+        vqvae: VQVAE,
+        encoder: TextEncoder,
+        config: GPTConfig,
+    ) -> None:
+        self.config = config
+        clips = [clip for clip in dataset.split(split) if clip.captions]
+        if not clips:
+            raise InputError(f"No clip of the split '{split}' has a caption; prepare captions too.")
+        step = vqvae.config.frames_per_token
+        cuts = []
+        for clip in clips:
+            features = (dataset.features[clip.id] - dataset.mean) / dataset.std
+            for start in range(step):
+                length = min((len(features) - start) // step, config.token_limit) * step
+                cuts.append(features[start : start + length])
+        tokens = tokenised(vqvae, cuts)
+        self.tokens = [tokens[i : i + step] for i in range(0, len(tokens), step)]
+        captions = sorted({caption for clip in clips for caption in clip.captions})
+        index = {caption: row for row, caption in enumerate(captions)}
+        self.captions = [[index[caption] for caption in clip.captions] for clip in clips]
+        features_of = text_features(encoder, captions, config.word_limit)
+        self.pooled, self.known = features_of.pooled, features_of.mask
+        self.words = features_of.tokens.astype(np.float16)
+
+    def draw(self, settings: GPTTraining, generator: np.random.Generator) -> TokenBatch:
+        """A training batch: some cropped by a token, corrupted, some without text."""
+        # clips of like length together, so that little is padded; each is as likely as any other
+        clips = generator.integers(len(self.tokens), size=4 * settings.batch_size)
+        clips = clips[np.argsort([len(self.tokens[clip][0]) for clip in clips], kind="stable")]
+        first = settings.batch_size * generator.integers(4)
+        clips = clips[first : first + settings.batch_size]
+        rows, captions = [], []
+        for clip in clips:
+            tokens = self.tokens[clip][generator.integers(len(self.tokens[clip]))]
+            rows.append(cropped(tokens, settings.crop, generator.random()))
+            captions.append(self.captions[clip][generator.integers(len(self.captions[clip]))])
+        batch = self._batch(rows, captions)
+        batch.inputs = corrupted(batch.inputs, self.config, settings.corruption, generator)
+        dropped = generator.random(len(rows)) < settings.text_dropout
+        batch.text = batch.text.without_text(torch.from_numpy(dropped))
+        return batch
+
+    def plain(self, batch_size: int = 32) -> list[TokenBatch]:
+        """Every clip once with each of its captions, unchanged."""
+        pairs = [
+            (tokens[0], caption)
+            for tokens, captions in zip(self.tokens, self.captions, strict=True)
+            for caption in captions
+        ]
+        parts = [pairs[start : start + batch_size] for start in range(0, len(pairs), batch_size)]
+        return [self._batch([t for t, _ in part], [c for _, c in part]) for part in parts]
+
+    def _batch(self, rows: list[NDArray[np.int64]], captions: list[int]) -> TokenBatch:
+        inputs, targets = padded(rows, self.config)
+        text = TextCondition(
+            torch.from_numpy(self.pooled[captions]),
+            torch.from_numpy(self.words[captions].astype(np.float32)),
+            torch.from_numpy(self.known[captions]),
+        )
+        return TokenBatch(inputs, targets, text)
+
+
+def padded(rows: Sequence[NDArray[np.int64]], config: GPTConfig) -> tuple[Tensor, Tensor]:
+    """Inputs [B, L, Q] and targets [B, L + 1, Q] of B clips' tokens [L_i, Q]; see `TokenBatch`."""
+    longest = max(len(row) for row in rows)
+    inputs = np.zeros((len(rows), longest, config.levels), dtype=np.int64)
+    inputs[..., 0] = config.pad
+    targets = np.full((len(rows), longest + 1, config.levels), -100)
+    for i, row in enumerate(rows):
+        inputs[i, : len(row)] = targets[i, : len(row)] = row
+        targets[i, len(row), 0] = config.end
+    return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+
+def cropped(tokens: NDArray[np.int64], crop: float, chance: float) -> NDArray[np.int64]:
+    """Tokens [L, Q] without the first where `chance` in [0, 1) is below crop / 2, without the last
+    where it is below crop; a single token stays.
+    """
+    if chance >= crop or len(tokens) < 2:
+        return tokens
+    return tokens[1:] if chance < crop / 2 else tokens[:-1]
+
+
+def corrupted(
+    tokens: Tensor, config: GPTConfig, chance: float, generator: np.random.Generator
+) -> Tensor:
+    """Tokens [B, L, Q] with some replaced by random codes, all levels at once; Pad stays.
+
+    `chance` of replacement, or -1 for one drawn from U[0, 1] for every row.
+    """
+    batch, length = tokens.shape[:2]
+    chances = generator.random((batch, 1)) if chance < 0 else np.full((batch, 1), chance)
+    replace = torch.from_numpy(generator.random((batch, length)) < chances)
+    replace &= tokens[..., 0] < config.codebook_size
+    noise = torch.from_numpy(generator.integers(config.codebook_size, size=tuple(tokens.shape)))
+    return torch.where(replace[..., None], noise, tokens)
+
+
+@torch.inference_mode()
+def tokenised(vqvae: VQVAE, cuts: Sequence[NDArray[np.float32]]) -> list[NDArray[np.int64]]:
+    """Tokens [L_i, Q] of normalised features [T_i, D]; those of equal length go together."""
+    device = next(vqvae.parameters()).device
+    by_length: dict[int, list[int]] = {}
+    for index, cut in enumerate(cuts):
+        by_length.setdefault(len(cut), []).append(index)
+    tokens: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * len(cuts)
+    for group in by_length.values():
+        for start in range(0, len(group), _TOGETHER):
+            part = group[start : start + _TOGETHER]
+            frames = torch.from_numpy(np.stack([cuts[index] for index in part])).to(device)
+            for index, row in zip(part, vqvae.encode(frames).cpu().numpy(), strict=True):
+                tokens[index] = row
+    return tokens
+
+
+def text_features(encoder: TextEncoder, captions: Sequence[str], word_limit: int) -> TextFeatures:
+    """Features of captions as a GPT of this word limit reads them: 0 for the pooled one only."""
+    words = word_limit or encoder.token_limit  # what the pooled feature sees
+    parts = []
+    for start in range(0, len(captions), _CAPTIONS):
+        part = encoder.encode(captions[start : start + _CAPTIONS], words, batch_size=32)
+        parts.append((part.pooled, part.tokens[:, :word_limit], part.mask[:, :word_limit]))
+    return TextFeatures(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
