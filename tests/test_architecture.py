@@ -23,6 +23,7 @@ MAY_KNOW = {
 }
 NUMPY_ONLY = {
     *("skeleton", "rotations", "motion", "kinematics", "features"),
+    *("banded", "feet", "planting"),
     *("errors", "files", "text", "minilm", "clip", "layers", "checkpoint", "configs", "sampling"),
 }
 OUTSIDE_ALLOWED = {

@@ -27,8 +27,9 @@ from ..engine.rotations import (
 )
 from ..engine.skeleton import HUMANML3D, Skeleton
 from .bone_map import LIMBS, TORSO, BoneMap
+from .calibration import rest_axes
 from .rig import Array, Rig
-from .solve import FIGURE_TO_MOTION, rest_axes
+from .solve import FIGURE_TO_MOTION
 
 # Joints whose direction from their parent is that between two joints of the rig.
 _BY_POSITION = ("knee", "ankle", "elbow", "wrist")
@@ -100,9 +101,7 @@ def read_motion(
 
     heads = {joint: posed[:, bones[joint], :3, 3] for joint in LIMBS}
     rest = {joint: rig.bones[bones[joint]].head for joint in (*LIMBS, *_FEET) if joint in bones}
-    axes = rest_axes(
-        np.array([rest.get(joint, np.zeros(3)) for joint in names]), skeleton
-    )  # armature space -> the T-pose's
+    axes = rest_axes(rest)  # armature space -> the T-pose's
     turns = _segment_turns(rig, bones, posed)
     object_turn = matrix_to_quaternion(_without_scale(to_motion) @ axes.T)
     turns = {  # of the T-pose, in the motion's axes

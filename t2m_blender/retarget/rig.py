@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.errors import InputError
+from ..engine.feet import ContactSpan
 
 Array = NDArray[np.float64]
 
@@ -81,20 +83,25 @@ class Rig:
 class PoseTrack:
     """What the bones of one rig do over time, as Blender's pose channels say it.
 
+    Rotations are quaternions whatever a bone's own rotation mode is; `rotation_modes.py` turns them
+    into its channels. Locks are not looked at here.
+
     Attributes:
-        bone_names: The N moving bones.
+        bone_names: The N turning bones.
         rotations: [T, N, 4] local rotation of each (Blender's `rotation_quaternion`), with signs
             continuous over time.
-        root: The bone that carries the translation.
-        translation: [T, 3] of that bone in its own rest axes (Blender's `location`).
+        translations: Bone name -> [T, 3] (Blender's `location`, along the axes that the bone's
+            `local_location` says). The hips' bone; a bone above it where the hips stick to their
+            parent; the root bone as well where that carries the travel.
         rate: Keyed frames a second.
+        contacts: When the feet were held, in keyed frames from 0; empty without foot lock.
     """
 
     bone_names: tuple[str, ...]
     rotations: Array
-    root: str
-    translation: Array
+    translations: Mapping[str, Array]
     rate: float
+    contacts: tuple[ContactSpan, ...] = ()
 
     @property
     def frames(self) -> int:

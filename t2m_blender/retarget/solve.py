@@ -3,25 +3,35 @@
 
 The only place where axes change. A motion is y-up and begins facing +z; a rig's armature space has
 whatever axes its maker chose, which its own rest pose tells (for ours z is up and -y is ahead, so
-that (x, y, z) of a motion is (x, -z, y) of the figure).
+that (x, y, z) of a motion is (x, -z, y) of the figure). What the armature object does in the world
+(turned upright, scaled by a hundredth, mirrored) is not looked at: the left bones do what the left
+side of the motion does, and all lengths are relative to the rig's own legs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 
-from ..engine.errors import InputError
+from ..engine.feet import ContactSpan, resampled_spans
 from ..engine.kinematics import recover_rotations
 from ..engine.motion import Motion
 from ..engine.rotations import (
-    matrix_to_quaternion,
+    normalise,
+    quaternion_between,
     quaternion_conjugate,
-    quaternion_continuous,
     quaternion_multiply,
+    quaternion_rotate,
 )
 from ..engine.skeleton import Skeleton
-from .bone_map import BoneMap
+from .bone_map import TORSO, BoneMap
+from .calibration import Calibration, calibrate, standing_ankle
+from .foot_lock import lock_pose
+from .posing import local_rotations, location_axes
 from .rig import Array, PoseTrack, Rig
+from .travel import Travel, put_travel
 
 # Rows are the motion's left, up and ahead, seen in the axes of the add-on's own figure.
 FIGURE_TO_MOTION: Array = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
@@ -33,7 +43,14 @@ def keyed_frames(motion: Motion, rate: float) -> int:
 
 
 def motion_to_pose(
-    motion: Motion, rig: Rig, bone_map: BoneMap, *, rate: float, frames: int | None = None
+    motion: Motion,
+    rig: Rig,
+    bone_map: BoneMap,
+    *,
+    rate: float,
+    frames: int | None = None,
+    contacts: Sequence[ContactSpan] | None = None,
+    travel: Travel = "hips",
 ) -> PoseTrack:
     """The pose channels that make the rig's bones do what the motion's joints do.
 
@@ -43,97 +60,106 @@ def motion_to_pose(
     Args:
         motion: T frames at its own rate.
         rig: At rest in any pose.
-        bone_map: A bone for every joint.
+        bone_map: A bone for the pelvis and every joint of arms and legs, and for others as it has.
         rate: Keyed frames a second.
         frames: Exactly so many keys; None takes what the motion's length asks for at `rate`.
+        contacts: Where the feet are held, in frames of the motion (`engine.feet.contact_spans`);
+            None holds no foot.
+        travel: Where the way over the floor goes: with the hips, to the root bone above them, or
+            nowhere ("none": the figure stays in place).
+
+    Raises:
+        InputError: The map lacks a joint, or travel has no root bone to go to.
     """
-    skeleton = motion.skeleton
-    rest = _rest_joints(rig, bone_map, skeleton)
-    axes = rest_axes(rest, skeleton)  # armature space -> motion space
     sampled = motion.resampled(frames or keyed_frames(motion, rate), rate)
+    skeleton = motion.skeleton
+    calibration = calibrate(rig, bone_map, skeleton)
     joints = np.asarray(sampled.joints, dtype=np.float64)
-    turns = recover_rotations(joints, rest @ axes.T, skeleton)
+    turns = _bone_turns(joints, bone_map, calibration, skeleton)
+    pelvis = _pelvis_path(joints, turns["pelvis"], calibration, skeleton)
     # The same turns seen in armature space: the angle stays, the axis moves over.
-    turns = np.concatenate((turns[..., :1], turns[..., 1:] @ axes), axis=-1)
-    bones = [bone_map.bones[joint] for joint in skeleton.joint_names]
-    rotations = _local_rotations(rig, dict(zip(bones, np.moveaxis(turns, 1, 0), strict=True)))
-    translation = _root_path(joints[:, 0], rest, axes, skeleton)
-    root = rig.by_name[bones[0]]
-    return PoseTrack(
+    axes = calibration.axes
+    seen = {
+        bone_map.bones[joint]: np.concatenate((turn[:, :1], turn[:, 1:] @ axes), axis=-1)
+        for joint, turn in turns.items()
+    }
+    rotations = local_rotations(rig, seen)
+    hips = rig.by_name[bone_map.bones["pelvis"]]
+    carrier = translated_bone(rig, bone_map)
+    offset = pelvis @ axes - hips.head
+    track = PoseTrack(
         bone_names=tuple(rotations),
         rotations=np.stack(list(rotations.values()), axis=1),
-        root=root.name,
-        translation=translation @ root.matrix[:3, :3],
+        translations={carrier: offset @ location_axes(rig, rig.by_name[carrier])},
         rate=rate,
+    )
+    if contacts is not None:
+        spans = resampled_spans(contacts, motion.frames, track.frames)
+        track = lock_pose(track, rig, bone_map, spans, skeleton=skeleton)
+    return put_travel(track, rig, bone_map, carrier, travel, axes)
+
+
+def translated_bone(rig: Rig, bone_map: BoneMap) -> str:
+    """The bone whose location moves the whole figure: the hips, or the first above them that all
+    mapped bones hang from and that does not stick to its parent."""
+    chains = [_with_parents(rig, name) for name in bone_map.bones.values()]
+    for name in _with_parents(rig, bone_map.bones["pelvis"]):
+        if not rig.by_name[name].connected and all(name in chain for chain in chains):
+            return name
+    return bone_map.bones["pelvis"]
+
+
+def _with_parents(rig: Rig, name: str | None) -> list[str]:
+    chain = []
+    while name is not None:
+        chain.append(name)
+        name = rig.by_name[name].parent
+    return chain
+
+
+def _bone_turns(
+    joints: Array, bone_map: BoneMap, calibration: Calibration, skeleton: Skeleton
+) -> dict[str, Array]:
+    """Turns [T, 4] since rest of every mapped bone, along the motion's axes."""
+    turns = recover_rotations(joints, skeleton.rest_pose, skeleton)
+    number = {joint: k for k, joint in enumerate(skeleton.joint_names)}
+    segment = {joint: turns[:, number[joint]] for joint in bone_map.bones if joint in number}
+    spine = [number[joint] for joint in TORSO]
+    mapped = [k for k, joint in enumerate(TORSO) if joint in bone_map.bones]
+    for low, high in pairwise(mapped[1:]):
+        if high > low + 1:
+            segment[TORSO[low]] = _spanning_turn(turns, joints, spine[low : high + 1], skeleton)
+    return {
+        joint: quaternion_multiply(turn, calibration.turns[joint])
+        for joint, turn in segment.items()
+    }
+
+
+def _spanning_turn(turns: Array, joints: Array, chain: list[int], skeleton: Skeleton) -> Array:
+    """The turn [T, 4] of one bone in place of several, from the first joint of them to the last."""
+    parts = turns[:, chain[:-1]]
+    signs = np.sign(np.sum(parts * parts[:, :1], axis=-1, keepdims=True))
+    mean = normalise(np.sum(np.where(signs < 0.0, -1.0, 1.0) * parts, axis=1))
+    rest = skeleton.rest_pose[chain[-1]] - skeleton.rest_pose[chain[0]]
+    bone = joints[:, chain[-1]] - joints[:, chain[0]]
+    return np.asarray(
+        quaternion_multiply(quaternion_between(quaternion_rotate(mean, rest), bone), mean)
     )
 
 
-def rest_axes(rest: Array, skeleton: Skeleton) -> Array:
-    """[3, 3] armature space -> motion space, from the rest joints [J, 3] of an upright figure.
+def _pelvis_path(joints: Array, turn: Array, calibration: Calibration, skeleton: Skeleton) -> Array:
+    """Where [T, 3] the head of the hips bone goes, along the motion's axes in the rig's unit.
 
-    Rigs are modelled along the axes of their own space, so the nearest ones are taken.
+    The middle between the hip joints follows the motion's, in steps scaled by leg length: rigs
+    place the pelvis itself above, below or behind it. Standing people stand on the rig's soles.
     """
-    left = rest[skeleton.left_hip] - rest[skeleton.right_hip]
-    left = left + rest[skeleton.left_shoulder] - rest[skeleton.right_shoulder]
-    hips = rest[skeleton.left_hip] + rest[skeleton.right_hip]
-    up = rest[skeleton.left_shoulder] + rest[skeleton.right_shoulder] - hips
-    up = _nearest_axis(up)
-    left = _nearest_axis(left * (up == 0.0))
-    return np.stack((left, up, np.cross(left, up)))
-
-
-def _nearest_axis(vector: Array) -> Array:
-    axis = np.zeros(3)
-    largest = int(np.argmax(np.abs(vector)))
-    axis[largest] = np.sign(vector[largest])
-    return axis
-
-
-def _rest_joints(rig: Rig, bone_map: BoneMap, skeleton: Skeleton) -> Array:
-    missing = [joint for joint in skeleton.joint_names if joint not in bone_map.bones]
-    if missing:
-        raise InputError(
-            f"No bone of {rig.name!r} is mapped to {', '.join(missing)}; map a bone to every joint."
-        )
-    return np.array([rig.by_name[bone_map.bones[joint]].head for joint in skeleton.joint_names])
-
-
-def _local_rotations(rig: Rig, turns: dict[str, Array]) -> dict[str, Array]:
-    """Rotations [T, 4] of each turned bone in its own rest axes, from turns in armature space.
-
-    A bone between two turned ones is carried along by the upper.
-    """
-    frames = len(next(iter(turns.values())))
-    still = np.tile([1.0, 0.0, 0.0, 0.0], (frames, 1))
-    carried: dict[str | None, Array] = {None: still}
-    local = {}
-    for bone in rig.bones:
-        parent = carried[bone.parent]
-        carried[bone.name] = turns.get(bone.name, parent)
-        if bone.name in turns:
-            basis = matrix_to_quaternion(_rotation_part(bone.matrix))
-            relative = quaternion_multiply(quaternion_conjugate(parent), turns[bone.name])
-            relative = quaternion_multiply(quaternion_conjugate(basis), relative)
-            local[bone.name] = quaternion_continuous(quaternion_multiply(relative, basis))
-    return local
-
-
-def _rotation_part(matrix: Array) -> Array:
-    return matrix[:3, :3] / np.linalg.norm(matrix[:3, :3], axis=0)
-
-
-def _root_path(root: Array, rest: Array, axes: Array, skeleton: Skeleton) -> Array:
-    """Offsets [T, 3] of the root bone from its rest place, in armature space.
-
-    Steps are scaled by leg length. The motion's floor becomes the height of the lowest rest joint.
-    """
-    scale = _leg_length(rest, skeleton) / _leg_length(skeleton.rest_pose, skeleton)
-    rest_path = rest @ axes.T
-    start = np.array([rest_path[0, 0], rest_path[:, 1].min(), rest_path[0, 2]])
-    return np.asarray((root * scale + start - rest_path[0]) @ axes)
-
-
-def _leg_length(joints: Array, skeleton: Skeleton) -> float:
-    parents = skeleton.parents
-    bones = [joints[joint] - joints[parents[joint]] for joint in skeleton.leg_bones]
-    return float(np.linalg.norm(bones, axis=-1).sum())
+    scale, rest = calibration.scale, skeleton.rest_pose
+    centre = (rest[skeleton.left_hip] + rest[skeleton.right_hip]) / 2.0 - rest[0]
+    ours = calibration.hip_centre - calibration.heads["pelvis"]
+    # `turn` starts at the rig's rest, the skeleton's own pelvis at its T-pose
+    from_rest = quaternion_multiply(turn, quaternion_conjugate(calibration.turns["pelvis"]))
+    path = scale * (joints[:, 0] + quaternion_rotate(from_rest, centre))
+    path = path - quaternion_rotate(turn, ours)
+    start = calibration.hip_centre - scale * centre
+    start[1] = calibration.ankle_height - scale * standing_ankle(skeleton)
+    return np.asarray(path + start)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from posing import posed_bones
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.motion import Motion
@@ -24,6 +23,7 @@ from t2m_blender.retarget import (
     motion_to_pose,
     read_motion,
 )
+from t2m_blender.retarget.posing import posed_bones
 
 NAMES = HUMANML3D.joint_names
 
