@@ -166,7 +166,7 @@ def test_a_step_of_stage_2_by_hand() -> None:
     assert abs(float(loss.detach()) - (zero + 2 * one + 2 * end) / 5) < 1e-6
     assert abs(accuracy - 2 / 5) < 1e-6
     by_clip, _ = token_loss(network, batch, mean_over="clips")
-    assert abs(float(by_clip) - ((zero + one + end) / 3 + (one + end) / 2) / 2) < 1e-6
+    assert abs(float(by_clip.detach()) - ((zero + one + end) / 3 + (one + end) / 2) / 2) < 1e-6
 
     loss.backward()
     # d CE / d logit is chance - target: over 5 judged places, times the hidden state's 1
