@@ -87,15 +87,18 @@ class VQVAETraining(Optimisation):
         reconstruction: Distance between features: "smooth_l1" (the paper's choice), "l1", "l2".
         position_weight: Of the same distance on the position columns alone (the paper's "velocity"
             loss).
+        rotation_weight: Share of a rotation column in the distance of features, beside 1 for each
+            other column; no motion is made of them (see `engine/features.py`).
         commitment_weight: Of the commitment loss.
         path_weight: Of the root's path and turn over the window (metres, radians), as they add up.
-        joint_weight: Of the joints in space (metres).
+        joint_weight: Of the joints about the root's floor point and heading (metres).
         speed_weight: Of the joints' velocities in space (metres a second).
     """
 
     window: int = 64
     reconstruction: Literal["smooth_l1", "l1", "l2"] = "smooth_l1"
     position_weight: float = 0.5
+    rotation_weight: float = 1.0
     commitment_weight: float = 0.02
     path_weight: float = 0.0
     joint_weight: float = 0.0

@@ -2,8 +2,9 @@
 """How far rebuilt motion is from the real one: the losses and the score of stage 1.
 
 The paper's losses are distances of normalised features. Small errors of turning and speed add up
-along a clip without showing there: three further losses, off by default, follow the root's path
-over the window and compare joints and their speeds in space.
+along a clip without showing there, and joints whose features vary little count as much as hands and
+feet: three further losses, off by default, are mean distances in space, in metres and seconds: of
+the root's path over the window, of the joints about the root, and of their velocities.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ class ReconstructionLoss:
     def __init__(self, settings: VQVAETraining, dataset: Dataset, device: torch.device) -> None:
         self.distance = _DISTANCES[settings.reconstruction]
         self.skeleton = dataset.skeleton
-        self.positions = feature_columns(dataset.skeleton)["positions"]
+        columns = feature_columns(dataset.skeleton)
+        self.positions = columns["positions"]
+        share = torch.ones(dataset.skeleton.feature_size, device=device)
+        share[columns["rotations"]] = settings.rotation_weight
+        self.share = share / share.mean()
         self.mean = torch.from_numpy(dataset.mean).to(device)
         self.std = torch.from_numpy(dataset.std).to(device)
         self.weights = {
@@ -60,7 +65,8 @@ class ReconstructionLoss:
     ) -> tuple[Tensor, dict[str, float]]:
         """The weighted sum for windows [B, T, D], and each loss by itself."""
         rebuilt, real = rebuilt.float(), real.float()
-        losses = {"features": self.distance(rebuilt, real), "commitment": commitment}
+        features = (self.distance(rebuilt, real, reduction="none") * self.share).mean()
+        losses = {"features": features, "commitment": commitment}
         if self.weights["positions"]:
             columns = self.positions
             losses["positions"] = self.distance(rebuilt[..., columns], real[..., columns])
@@ -71,16 +77,23 @@ class ReconstructionLoss:
         return total, {name: float(loss.detach()) for name, loss in losses.items()}
 
     def _in_space(self, rebuilt: Tensor, real: Tensor) -> dict[str, Tensor]:
-        (turn, path, joints), (turn_to, path_to, joints_to) = (
-            root_and_joints(features * self.std + self.mean, self.skeleton)
-            for features in (rebuilt, real)
+        rebuilt, real = rebuilt * self.std + self.mean, real * self.std + self.mean
+        turn, path, joints = root_and_joints(rebuilt, self.skeleton)
+        turn_to, path_to, joints_to = root_and_joints(real, self.skeleton)
+        posture, posture_to = (
+            still_joints(features, self.skeleton) for features in (rebuilt, real)
         )
-        speed, speed_to = (self.skeleton.fps * j.diff(dim=1) for j in (joints, joints_to))
+        speed = self.skeleton.fps * (joints - joints_to).diff(dim=1)
         return {
-            "path": self.distance(path, path_to) + self.distance(turn, turn_to),
-            "joints": self.distance(joints, joints_to),
-            "speed": self.distance(speed, speed_to),
+            "path": _length(path - path_to) + (turn - turn_to).abs().mean(),
+            "joints": _length(posture - posture_to),
+            "speed": _length(speed),
         }
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """The mean length of vectors [..., n]; its gradient stays finite where they vanish."""
+    return (vectors.square().sum(dim=-1) + 1e-12).sqrt().mean()
 
 
 def root_and_joints(features: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,6 +117,14 @@ def root_and_joints(features: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tenso
     x, z = cos * x - sin * z + path[..., :1], sin * x + cos * z + path[..., 1:]
     joints = torch.cat((root[..., None, :], torch.stack((x, y, z), dim=-1)), dim=-2)
     return turn, path, joints
+
+
+def still_joints(features: Tensor, skeleton: Skeleton) -> Tensor:
+    """Joints [B, T, J, 3] of features [B, T, D], neither turned nor carried along by the root."""
+    columns = feature_columns(skeleton)
+    height = functional.pad(features[..., columns["root_height"]], (1, 1))
+    local = features[..., columns["positions"]].unflatten(-1, (-1, 3))
+    return torch.cat((height[..., None, :], local), dim=-2)
 
 
 def reconstruction_error(network: VQVAE, dataset: Dataset, split: str) -> float:
