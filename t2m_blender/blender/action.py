@@ -7,20 +7,19 @@ itself; from 4.4 they live in the channel bag of a slot; from 5.0 nowhere else. 
 Keys are linear: there is one on every frame, so each is a sample of the motion and straight lines
 between samples neither overshoot nor let a foot drift, as in Blender's own BVH and glTF importers.
 Handles are auto-clamped, so that after thinning the keys, T > Bezier gives smooth curves at once.
+What is set once for the whole Action (a switch from IK to FK) is one constant key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Quaternion
-from numpy.typing import NDArray
 
 from ..engine.errors import InputError
-from ..retarget.rig import PoseTrack
+from .channels import Channel
 
 _NAME_BYTES = 60  # a data-block's name holds 63 bytes; Blender may append ".001"
 RECIPE_PREFIX = "t2m_"
@@ -28,20 +27,20 @@ RECIPE_PREFIX = "t2m_"
 
 def write_action(
     armature: bpy.types.Object,
-    track: PoseTrack,
+    channels: Sequence[Channel],
     *,
     name: str,
     frame_start: int,
     recipe: Mapping[str, Any],
 ) -> bpy.types.Action:
-    """A new Action with the track's keys, made the armature's current one.
+    """A new Action with the keys, made the armature's current one.
 
     The Action that was current before keeps its keys and gets a fake user, so that saving the file
     does not drop it.
 
     Args:
-        armature: With a bone for every name in the track.
-        track: T frames.
+        armature: Whose channels they are.
+        channels: From `channels.pose_channels`.
         name: What the Action is called; cut to what a data-block's name holds.
         frame_start: Scene frame of the first key; the others follow frame by frame.
         recipe: What made the motion; kept as custom properties named `t2m_...`.
@@ -56,9 +55,8 @@ def write_action(
         for key, value in recipe.items():
             action[RECIPE_PREFIX + key] = _property_value(value)
         curves, groups, slot = _new_channels(action, armature)
-        frames = np.arange(frame_start, frame_start + track.frames, dtype=np.float32)
-        for bone, path, index, values in _channels(armature, track):
-            _write_curve(curves, groups, bone, path, index, frames, values)
+        for channel in channels:
+            _write_curve(curves, groups, channel, frame_start)
     except Exception:
         bpy.data.actions.remove(action)
         raise
@@ -75,17 +73,26 @@ def check_writable(armature: bpy.types.Object) -> None:
     """Makes sure that the armature can be given another Action now.
 
     Raises:
-        InputError: It is linked, or one of its NLA strips is being edited.
+        InputError: It is linked or a library override that is not editable, it is in Edit Mode, or
+            one of its NLA strips is being edited.
     """
+    name, override = armature.name, armature.override_library
     if not armature.is_editable:
         raise InputError(
-            f'The armature "{armature.name}" is linked from another file. Make it local or make a '
+            f'The armature "{name}" is linked from another file. Make it local or make a '
             "library override first."
         )
+    if override is not None and override.is_system_override:
+        raise InputError(
+            f'The library override of "{name}" is not editable. Choose Object > Library Override '
+            "> Make Editable first."
+        )
+    if armature.mode == "EDIT":
+        raise InputError(f'Leave Edit Mode of "{name}" first (Tab).')
     if armature.animation_data and armature.animation_data.use_tweak_mode:
         raise InputError(
-            f'An NLA strip of "{armature.name}" is being edited. Leave tweak mode first (Tab in '
-            "the NLA editor)."
+            f'An NLA strip of "{name}" is being edited. Leave tweak mode first (Tab in the NLA '
+            "editor)."
         )
 
 
@@ -142,50 +149,17 @@ def _new_channels(
     return bag.fcurves, bag.groups, slot
 
 
-def _channels(
-    armature: bpy.types.Object, track: PoseTrack
-) -> Iterator[tuple[str, str, int, NDArray[np.float64]]]:
-    """Bone, data path, index and values [T] of every F-curve."""
-    for number, name in enumerate(track.bone_names):
-        bone = armature.pose.bones[name]
-        if name == track.root:
-            for index in range(3):
-                yield name, bone.path_from_id("location"), index, track.translation[:, index]
-        channel, values = _in_rotation_mode(track.rotations[:, number], bone.rotation_mode)
-        for index in range(values.shape[1]):
-            yield name, bone.path_from_id(channel), index, values[:, index]
-
-
-def _in_rotation_mode(rotations: NDArray[np.float64], mode: str) -> tuple[str, NDArray[np.float64]]:
-    """The property that a bone of this rotation mode reads, and its values [T, 3 or 4]."""
-    if mode == "QUATERNION":
-        return "rotation_quaternion", rotations
-    if mode == "AXIS_ANGLE":
-        pairs = [Quaternion(rotation).to_axis_angle() for rotation in rotations]
-        return "rotation_axis_angle", np.array([(angle, *axis) for axis, angle in pairs])
-    eulers = [Quaternion(rotations[0]).to_euler(mode)]
-    for rotation in rotations[1:]:
-        eulers.append(Quaternion(rotation).to_euler(mode, eulers[-1]))
-    return "rotation_euler", np.array(eulers)
-
-
-def _write_curve(
-    curves: Any,
-    groups: Any,
-    bone: str,
-    path: str,
-    index: int,
-    frames: NDArray[np.float32],
-    values: NDArray[np.float64],
-) -> None:
-    curve = curves.new(path, index=index)
-    curve.group = groups.get(bone) or groups.new(bone)
-    points = curve.keyframe_points
-    points.add(len(frames))
-    coordinates = np.stack((frames, values.astype(np.float32)), axis=-1)
+def _write_curve(curves: Any, groups: Any, channel: Channel, frame_start: int) -> None:
+    curve = curves.new(channel.path, index=channel.index)
+    curve.group = groups.get(channel.bone) or groups.new(channel.bone)
+    points, count = curve.keyframe_points, len(channel.values)
+    points.add(count)
+    coordinates = np.empty((count, 2), dtype=np.float32)
+    coordinates[:, 0] = np.arange(frame_start, frame_start + count)
+    coordinates[:, 1] = channel.values
     points.foreach_set("co", coordinates.ravel())
-    for setting, value in _LINEAR.items():
-        points.foreach_set(setting, np.full(len(frames), value, dtype=np.int32))
+    for setting, value in (_LINEAR if count > 1 else _CONSTANT).items():
+        points.foreach_set(setting, np.full(count, value, dtype=np.int32))
     curve.update()
 
 
@@ -198,6 +172,7 @@ _LINEAR = {
     "handle_left_type": _enum_number("handle_left_type", "AUTO_CLAMPED"),
     "handle_right_type": _enum_number("handle_right_type", "AUTO_CLAMPED"),
 }
+_CONSTANT = {"interpolation": _enum_number("interpolation", "CONSTANT")}
 
 
 def _property_value(value: Any) -> Any:

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from ..retarget.default_rig import default_rig
 from ..retarget.rig import Bone, Rig
@@ -19,17 +22,33 @@ _COLOURS = {
 
 def armature_to_rig(armature: bpy.types.Object) -> Rig:
     """The armature object at rest, whatever its pose and mode (edit mode as last left)."""
-    bones = [
-        Bone(
-            name=bone.name,
-            parent=bone.parent.name if bone.parent else None,
-            head=np.array(bone.head_local, dtype=np.float64),
-            tail=np.array(bone.tail_local, dtype=np.float64),
-            matrix=np.array(bone.matrix_local, dtype=np.float64),
-        )
-        for bone in _parents_first(armature.data.bones)
-    ]
+    bones = [_rest_bone(bone, armature.pose) for bone in _parents_first(armature.data.bones)]
     return Rig(armature.name, tuple(bones), np.array(armature.matrix_world, dtype=np.float64))
+
+
+def _rest_bone(bone: bpy.types.Bone, pose: bpy.types.Pose | None) -> Bone:
+    """A bone at rest; how it may be posed is known as soon as the armature has been in a scene."""
+    channels = pose.bones.get(bone.name) if pose else None
+    said = {}
+    if channels is not None:
+        in_four = channels.lock_rotations_4d and channels.lock_rotation_w
+        said = {
+            "rotation_mode": channels.rotation_mode,
+            "locked_location": tuple(channels.lock_location),
+            "locked_rotation": (bool(in_four), *channels.lock_rotation),
+        }
+    return Bone(
+        name=bone.name,
+        parent=bone.parent.name if bone.parent else None,
+        head=np.array(bone.head_local, dtype=np.float64),
+        tail=np.array(bone.tail_local, dtype=np.float64),
+        matrix=np.array(bone.matrix_local, dtype=np.float64),
+        deform=bone.use_deform,
+        connected=bone.use_connect,
+        inherit_rotation=bone.use_inherit_rotation,
+        local_location=bone.use_local_location,
+        **said,
+    )
 
 
 def make_default_armature(context: bpy.types.Context) -> bpy.types.Object:
@@ -37,14 +56,37 @@ def make_default_armature(context: bpy.types.Context) -> bpy.types.Object:
 
     It becomes the only selected and the active object. Needs Object Mode (or no active object).
     """
-    rig = default_rig()
-    armature = rig_to_armature(rig, context)
-    body = _body_object(mannequin(rig), armature)
+    armature = rig_to_armature(new_figure(context.scene), context)
+    body = _body_object(mannequin(default_rig()), armature)
+    body.data.transform(Matrix.Scale(_units_a_metre(context.scene), 4))
     for collection in armature.users_collection:
         collection.objects.link(body)
     if _local_view(context):
         body.local_view_set(context.space_data, True)
     return armature
+
+
+def new_figure(scene: bpy.types.Scene) -> Rig:
+    """The add-on's own rig, as large as a person is in the units of the scene."""
+    rig, scale = default_rig(), _units_a_metre(scene)
+    if scale == 1.0:
+        return rig
+    larger = np.diag([scale, scale, scale, 1.0])
+    bones = [
+        replace(
+            bone,
+            head=scale * bone.head,
+            tail=scale * bone.tail,
+            matrix=larger @ bone.matrix @ np.linalg.inv(larger),
+        )
+        for bone in rig.bones
+    ]
+    return Rig(rig.name, tuple(bones), rig.matrix_world)
+
+
+def _units_a_metre(scene: bpy.types.Scene) -> float:
+    units = scene.unit_settings
+    return 1.0 if units.system == "NONE" else 1.0 / units.scale_length
 
 
 def rig_to_armature(rig: Rig, context: bpy.types.Context) -> bpy.types.Object:
@@ -108,9 +150,10 @@ def _make_bones(data: bpy.types.Armature, rig: Rig) -> None:
         made = data.edit_bones.new(bone.name)
         made.head, made.tail = bone.head.tolist(), bone.tail.tolist()
         made.align_roll(bone.matrix[:3, 2].tolist())
+        made.use_deform = bone.deform
         if bone.parent is not None:
             made.parent = data.edit_bones[bone.parent]
-            made.use_connect = bool(np.allclose(bone.head, made.parent.tail, atol=1e-6))
+            made.use_connect = bone.connected
 
 
 def _parents_first(bones: bpy.types.ArmatureBones) -> list[bpy.types.Bone]:

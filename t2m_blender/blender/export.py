@@ -23,13 +23,19 @@ from mathutils import Matrix
 from ..engine.errors import InputError, OutputError
 from ..engine.files import new_path, unwritable
 from .armature import remove_armature
-from .placement import place_motion
+from .placement import PlacementOptions, place_motion
 
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion
 
 
-def write_motion(generated: GeneratedMotion, path: Path, *, frames: int | None = None) -> None:
+def write_motion(
+    generated: GeneratedMotion,
+    path: Path,
+    *,
+    frames: int | None = None,
+    options: PlacementOptions | None = None,
+) -> None:
     """Makes the add-on's figure move, and writes it.
 
     The file appears complete or not at all.
@@ -38,6 +44,7 @@ def write_motion(generated: GeneratedMotion, path: Path, *, frames: int | None =
         generated: From `engine.generate`.
         path: Where to; its suffix is one of `SUFFIXES` and its folder exists.
         frames: Exactly so many keyed frames; None takes the motion's length at the scene's rate.
+        options: How it is put on the figure; None for the usual way.
 
     Raises:
         InputError: The suffix is not one of ours.
@@ -49,7 +56,7 @@ def write_motion(generated: GeneratedMotion, path: Path, *, frames: int | None =
             f"{path.name!r} has no suffix that can be written; use one of {' '.join(SUFFIXES)}."
         )
     with new_path(path) as temporary, quiet(), _own_figure() as context:
-        armature = place_motion(context, generated, frames=frames)
+        armature = place_motion(context, generated, frames=frames, options=options)
         try:
             with _only_figure(context, armature):
                 save(context, armature, temporary)

@@ -6,23 +6,48 @@ Everything that can fail is done before the scene is changed. Main thread only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from .. import version
 from ..engine.errors import InputError
-from ..retarget.bone_map import map_bones
-from ..retarget.default_rig import default_rig
-from ..retarget.rig import Rig
+from ..engine.feet import contact_spans
+from ..engine.motion import Motion
+from ..retarget.bone_map import BoneMap, map_bones
+from ..retarget.control_rig import ControlRig, control_poses, control_rig_of, joint_rig
+from ..retarget.rig import PoseTrack, Rig
 from ..retarget.solve import motion_to_pose
+from ..retarget.travel import Travel
 from .action import check_writable, write_action
-from .armature import armature_to_rig, make_default_armature, remove_armature
+from .armature import armature_to_rig, make_default_armature, new_figure, remove_armature
+from .channels import Channel, locked_message, pose_channels
+from .contacts import write_contacts
+from .control_keys import control_track, switch_channels
 
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion
+
+OnWarning = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PlacementOptions:
+    """How a motion is put on a rig.
+
+    Attributes:
+        foot_lock: Planted feet stand still.
+        travel: Where the way over the floor goes: "hips", "root" (the root bone) or "none".
+        ik: Limbs of a control rig that are keyed by IK: "hands", "feet".
+    """
+
+    foot_lock: bool = True
+    travel: Travel = "hips"
+    ik: frozenset[str] = frozenset()
 
 
 def scene_rate(scene: bpy.types.Scene) -> float:
@@ -56,17 +81,15 @@ def check_target(context: bpy.types.Context) -> tuple[bpy.types.Object | None, R
         raise InputError("Several armatures are selected. Click the one that should move.")
     if armatures:
         armature = armatures[0]
+        check_writable(armature)
         rig = armature_to_rig(armature)
         map_bones(rig)
-        check_writable(armature)
-        if armature.mode == "EDIT":
-            raise InputError(f'Leave Edit Mode of "{armature.name}" first (Tab).')
         return armature, rig
     if context.mode != "OBJECT":
         raise InputError("Switch to Object Mode first: a new figure cannot be made in this mode.")
     if not context.scene.is_editable:
         raise InputError("This scene is linked from another file; open a scene of this file.")
-    return None, default_rig()
+    return None, new_figure(context.scene)
 
 
 def place_motion(
@@ -74,6 +97,8 @@ def place_motion(
     generated: GeneratedMotion,
     *,
     frames: int | None = None,
+    options: PlacementOptions | None = None,
+    on_warning: OnWarning | None = None,
 ) -> bpy.types.Object:
     """The motion as a new Action on the chosen armature, or on a new figure.
 
@@ -83,28 +108,74 @@ def place_motion(
         context: With a scene and a view layer.
         generated: From `engine.generate`.
         frames: Exactly so many keyed frames; None takes the motion's length at the scene's rate.
+        options: How it is put on the rig; None for the usual way.
+        on_warning: Called with what the user should know though the motion is placed.
 
     Returns:
         The armature that moves.
+
+    Raises:
+        InputError: It cannot be placed; nothing is changed.
     """
+    options = options or PlacementOptions()
     armature, rig = check_target(context)
     scene = context.scene
-    track = motion_to_pose(
-        generated.motion, rig, map_bones(rig), rate=scene_rate(scene), frames=frames
-    )
+    bone_map = map_bones(rig)
+    family = control_rig_of(rig)
+    track = _solved(generated.motion, rig, bone_map, family, scene_rate(scene), frames, options)
     with _undone_on_error(context):
         if armature is None:
             armature = make_default_armature(context)
-        write_action(
+        recipe = recipe_of(generated)
+        switched: list[Channel] = []
+        moving = track
+        if family is not None:
+            poses = control_poses(
+                family, rig, bone_map, track, ik=options.ik, root_motion=options.travel == "root"
+            )
+            moving = control_track(armature, poses, track.rate)
+            switched, before = switch_channels(armature, poses.switches)
+            recipe["switches_before"] = json.dumps(before)
+        channels, locked = pose_channels(armature, moving)
+        action = write_action(
             armature,
-            track,
+            [*channels, *switched],
             name=generated.prompt,
             frame_start=scene.frame_start,
-            recipe=recipe_of(generated),
+            recipe=recipe,
         )
+        write_contacts(action, track.contacts, scene.frame_start)
+    if locked and on_warning is not None:
+        on_warning(locked_message(locked))
     scene.frame_end = max(scene.frame_end, scene.frame_start + track.frames - 1)
     scene.frame_set(scene.frame_current)
     return armature
+
+
+def _solved(
+    motion: Motion,
+    rig: Rig,
+    bone_map: BoneMap,
+    family: ControlRig | None,
+    rate: float,
+    frames: int | None,
+    options: PlacementOptions,
+) -> PoseTrack:
+    """The motion on the rig's bones, or on the joints that the controls of a control rig drive.
+
+    A control rig's root control stands above its joints: `control_poses` gives it the way.
+    """
+    solved_on = rig if family is None else joint_rig(rig, bone_map)
+    travel = "hips" if family is not None and options.travel == "root" else options.travel
+    return motion_to_pose(
+        motion,
+        solved_on,
+        bone_map,
+        rate=rate,
+        frames=frames,
+        contacts=contact_spans(motion) if options.foot_lock else None,
+        travel=travel,
+    )
 
 
 def recipe_of(generated: GeneratedMotion) -> dict[str, Any]:

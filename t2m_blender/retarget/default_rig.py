@@ -32,7 +32,7 @@ def default_rig(skeleton: Skeleton = HUMANML3D) -> Rig:
     names = skeleton.joint_names
     joints = skeleton.rest_pose - [0.0, skeleton.rest_pose[:, 1].min(), 0.0]
     bones = preset("t2m").bones
-    made = []
+    made: list[Bone] = []
     for joint in skeleton.order:
         parent = skeleton.parents[joint]
         head = joints[joint]
@@ -43,18 +43,14 @@ def default_rig(skeleton: Skeleton = HUMANML3D) -> Rig:
             points_at = _POINTS_AT.get(names[joint])
             child = names.index(points_at) if points_at else skeleton.parents.index(joint)
             tail = joints[child]
+        above = made[skeleton.order.index(parent)] if parent >= 0 else None
         made.append(
-            _bone(
-                bones[names[joint]],
-                bones[names[parent]] if parent >= 0 else None,
-                FIGURE_TO_MOTION.T @ head,
-                FIGURE_TO_MOTION.T @ tail,
-            )
+            _bone(bones[names[joint]], above, FIGURE_TO_MOTION.T @ head, FIGURE_TO_MOTION.T @ tail)
         )
     return Rig("T2M Figure", tuple(made))
 
 
-def _bone(name: str, parent: str | None, head: Array, tail: Array) -> Bone:
+def _bone(name: str, parent: Bone | None, head: Array, tail: Array) -> Bone:
     forward, up = FIGURE_TO_MOTION.T @ _FORWARD, FIGURE_TO_MOTION.T @ _UP
     y = normalise(tail - head)
     hint = up if y @ forward > 0.7 else forward
@@ -62,4 +58,7 @@ def _bone(name: str, parent: str | None, head: Array, tail: Array) -> Bone:
     matrix = np.eye(4)
     matrix[:3, :3] = np.stack((x, y, np.cross(x, y)), axis=-1)
     matrix[:3, 3] = head
-    return Bone(name, parent, head, tail, matrix)
+    if parent is None:
+        return Bone(name, None, head, tail, matrix)
+    touches = bool(np.allclose(head, parent.tail, atol=1e-6))
+    return Bone(name, parent.name, head, tail, matrix, connected=touches)

@@ -7,8 +7,12 @@ import bpy
 import numpy as np
 
 from t2m_blender.blender.action import action_curves
+from t2m_blender.blender.placement import PlacementOptions
 from t2m_blender.engine.skeleton import HUMANML3D
 from t2m_blender.retarget.bone_map import preset
+
+AS_IT_IS = PlacementOptions(foot_lock=False)
+"""The motion's own feet, for tests that compare places exactly."""
 
 
 def curve_values(armature: bpy.types.Object, action: bpy.types.Action) -> dict:

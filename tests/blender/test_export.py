@@ -11,7 +11,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="these tests need the bpy wheel (pip install bpy)")
 
-from scene_reading import curve_values, file_contents, posed_joints
+from scene_reading import AS_IT_IS, curve_values, file_contents, posed_joints
 
 from t2m_blender.blender.action import action_curves
 from t2m_blender.blender.export import SUFFIXES, write_motion
@@ -41,7 +41,7 @@ def _open(path: Path, fps: int = 24) -> bpy.types.Object:
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES))
 def test_a_file_opens_again_and_moves(tmp_path, generated, clip, suffix) -> None:
     path = tmp_path / f"walk{suffix}"
-    write_motion(generated(), path)
+    write_motion(generated(), path, options=AS_IT_IS)
     assert [item.name for item in tmp_path.iterdir()] == [path.name], "no temporary file is left"
     armature = _open(path)
     curves = action_curves(armature)

@@ -11,7 +11,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="these tests need the bpy wheel (pip install bpy)")
 
-from scene_reading import curve_values, file_contents, posed_joints
+from scene_reading import AS_IT_IS, curve_values, file_contents, posed_joints
 
 from t2m_blender import version
 from t2m_blender.blender.action import action_curves
@@ -52,7 +52,7 @@ def test_the_body_is_whole_and_follows_the_bones(scene) -> None:
 
 def test_read_back_from_the_evaluated_bones(scene, generated, clip) -> None:
     scene.render.fps = 20
-    armature = place_motion(bpy.context, generated())
+    armature = place_motion(bpy.context, generated(), options=AS_IT_IS)
     joints = clip.joints
     wanted = np.stack((joints[..., 0], -joints[..., 2], joints[..., 1]), axis=-1)
     read = posed_joints(armature, range(scene.frame_start, scene.frame_start + clip.frames))
@@ -153,7 +153,7 @@ def test_bones_keep_their_rotation_mode(scene, generated, clip, mode) -> None:
     armature = make_default_armature(bpy.context)
     for bone in armature.pose.bones:
         bone.rotation_mode = mode
-    place_motion(bpy.context, generated())
+    place_motion(bpy.context, generated(), options=AS_IT_IS)
     joints = clip.joints[[0, 60, 169]]
     wanted = np.stack((joints[..., 0], -joints[..., 2], joints[..., 1]), axis=-1)
     read = np.concatenate([posed_joints(armature, range(f, f + 1)) for f in (1, 61, 170)])
@@ -181,7 +181,7 @@ def test_a_selected_cube_means_a_new_figure(scene, generated) -> None:
 def test_a_moved_and_scaled_figure_keeps_its_place(scene, generated) -> None:
     armature = make_default_armature(bpy.context)
     armature.location, armature.scale = (3.0, 1.0, 0.0), (2.0, 2.0, 2.0)
-    place_motion(bpy.context, generated())
+    place_motion(bpy.context, generated(), options=AS_IT_IS)
     assert tuple(armature.location) == (3.0, 1.0, 0.0)
     scene.frame_set(scene.frame_start)
     (start,) = posed_joints(armature, range(1, 2))[:, 0]

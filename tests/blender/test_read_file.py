@@ -12,8 +12,11 @@ import pytest
 
 bpy = pytest.importorskip("bpy", reason="needs Blender's Python module")
 
+from scene_reading import AS_IT_IS
+
 from t2m_blender.blender.action import action_parts, write_action
 from t2m_blender.blender.armature import armature_to_rig, make_default_armature
+from t2m_blender.blender.channels import pose_channels
 from t2m_blender.blender.export import write_motion
 from t2m_blender.blender.posing import is_plain, pose_bones
 from t2m_blender.blender.read_file import read_motions
@@ -53,7 +56,8 @@ def two_actions(tmp_path: Path, clip: Motion) -> Path:
         ("Half", 128, {}),
     ):
         track = motion_to_pose(clip, rig, map_bones(rig), rate=30.0, frames=frames)
-        action = write_action(armature, track, name=name, frame_start=5, recipe=recipe)
+        channels, _ = pose_channels(armature, track)
+        action = write_action(armature, channels, name=name, frame_start=5, recipe=recipe)
     action["caption"] = "  a person hurries\naround "
     bpy.data.actions.new("Nothing").use_fake_user = True
     camera = bpy.data.objects.new("Eye", bpy.data.cameras.new("Eye"))
@@ -80,7 +84,7 @@ def test_what_we_write_comes_back(
     suffix: str, tmp_path: Path, clip: Motion, generated: Callable[..., GeneratedMotion]
 ) -> None:
     path = tmp_path / f"walk{suffix}"
-    write_motion(generated(), path)
+    write_motion(generated(), path, options=AS_IT_IS)
     (read,) = read_motions(path)
     assert read.preset == "t2m"
     assert read.motion.fps == 20.0 and abs(read.motion.frames - clip.frames) <= 1
@@ -146,7 +150,9 @@ def test_rotation_modes_pose_as_blender_does(clip: Motion) -> None:
     armature.location, armature.rotation_euler = (1.0, 2.0, 0.5), (0.1, 0.2, 1.5)
     rig = default_rig()
     track = motion_to_pose(clip, rig, map_bones(rig), rate=24.0, frames=40)
-    action = write_action(armature, track, name="Modes", frame_start=1, recipe={})
+    channels, locked = pose_channels(armature, track)
+    assert locked == []
+    action = write_action(armature, channels, name="Modes", frame_start=1, recipe={})
     ((slot, curves),) = action_parts(action)
     how = (bpy.context.scene, armature, rig, action, slot, curves, np.linspace(1.0, 40.0, 14))
     composed, world = pose_bones(*how)
