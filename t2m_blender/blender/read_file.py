@@ -18,7 +18,7 @@ import bpy
 import numpy as np
 
 from ..engine.errors import InputError
-from ..retarget.bone_map import BoneMap, map_bones_to_read
+from ..retarget.bone_map import BoneMap, map_bones
 from ..retarget.read_back import NamedMotion, read_motion
 from ..retarget.rig import Rig
 from .action import RECIPE_PREFIX, action_parts
@@ -141,7 +141,7 @@ def _motion(
     said = [action.get(key) for key in CAPTION_PROPERTIES]
     captions = [" ".join(text.split()) for text in said if isinstance(text, str) and text.strip()]
     caption = captions[0] if captions else None
-    return NamedMotion(name, motion, seconds, caption, rate, figure.bone_map.preset)
+    return NamedMotion(name, motion, seconds, caption, rate, figure.bone_map.family)
 
 
 def _recognised(
@@ -151,7 +151,7 @@ def _recognised(
     for armature in armatures:
         rig = armature_to_rig(armature)
         try:
-            bone_map = map_bones_to_read(rig)
+            bone_map = map_bones(rig)
         except InputError as error:
             skip(armature.name, str(error))
             continue

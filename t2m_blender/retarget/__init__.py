@@ -7,7 +7,7 @@ time, in the terms of Blender's pose channels (`matrix_basis`).
 
 from __future__ import annotations
 
-from .bone_map import BoneMap, map_bones, map_bones_to_read
+from .bone_map import BoneMap, bone_map_from_json, bone_map_to_json, map_bones
 from .default_rig import default_rig
 from .read_back import NamedMotion, read_motion
 from .rig import Bone, PoseTrack, Rig
@@ -19,9 +19,10 @@ __all__ = [
     "NamedMotion",
     "PoseTrack",
     "Rig",
+    "bone_map_from_json",
+    "bone_map_to_json",
     "default_rig",
     "map_bones",
-    "map_bones_to_read",
     "motion_to_pose",
     "read_motion",
 ]

@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which bone of a rig plays which joint of the skeleton.
 
-Each rig family is one data file in `presets/` (its README tells the form); the file that explains
-most joints wins.
+First by name: the rig family that explains most joints, if the bones stand as a person's do. Else
+by shape: legs, arms and what lies between, whatever the bones are called (`limbs`, `torso`). What
+is no person is refused in a sentence, never guessed.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..engine.errors import InputError
-from ..engine.skeleton import HUMANML3D, Skeleton
+from ..engine.skeleton import HUMANML3D
+from .families import Preset, load_presets
+from .figure import Figure
+from .limbs import Body, find_bodies
+from .names import kinds_of, parse_name
 from .rig import Rig
-
-_PRESETS = Path(__file__).parent / "presets"
-OWN = "t2m"
-"""The family of the add-on's own figure."""
+from .stance import objection, stance
+from .torso import pelvis_of, torso
 
 TORSO = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
 """From below to above; a rig may lack all but the pelvis."""
@@ -29,7 +33,12 @@ LIMBS = tuple(
     for side in ("left", "right")
 )
 READ_JOINTS = ("pelvis", *LIMBS)
-"""What must have a bone for a motion to be read off a rig."""
+"""What must have a bone, for motions to be put on a rig or read off it."""
+BY_SHAPE = "by_shape"
+"""The family of a rig that was recognised by its shape."""
+
+_WORST = 6.0  # cost of a body (see `limbs`) above which it is none
+_SURE = 1.0  # evidence of the facing above which it outweighs names
 
 
 @dataclass(frozen=True)
@@ -37,94 +46,279 @@ class BoneMap:
     """Joint name -> bone name, and how sure that is.
 
     Attributes:
-        preset: The rig family that it was read from.
-        bones: Joint name -> bone name.
-        score: Share of the skeleton's joints that found a bone, 0 to 1.
+        family: The rig family as which the names were recognised, or `BY_SHAPE`.
+        bones: Joint name -> the bone whose head is that joint; a rig may lack some.
+        confidence: Joint name -> 0 to 1; what the user chose is 1.
+        score: Share of the skeleton's joints that have a bone, 0 to 1.
+        notes: Sentences for the user: what was odd.
     """
 
-    preset: str
+    family: str
     bones: Mapping[str, str]
+    confidence: Mapping[str, float]
     score: float
+    notes: tuple[str, ...] = ()
+
+    def with_bone(self, joint: str, bone: str | None) -> BoneMap:
+        """The map after the user gave a joint another bone, or none.
+
+        A bone plays one joint: one that played another is taken from there.
+
+        Raises:
+            InputError: There is no such joint.
+        """
+        if joint not in HUMANML3D.joint_names:
+            raise InputError(
+                f"There is no joint {joint!r}; the joints are {', '.join(HUMANML3D.joint_names)}."
+            )
+        bones = {j: b for j, b in self.bones.items() if j != joint and b != bone}
+        if bone is not None:
+            bones[joint] = bone
+        confidence = {j: self.confidence[j] for j in bones if j != joint}
+        if bone is not None:
+            confidence[joint] = 1.0
+        return _bone_map(self.family, bones, confidence, self.notes)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Joints of `READ_JOINTS` without a bone: with any of these the map cannot be used."""
+        return tuple(joint for joint in READ_JOINTS if joint not in self.bones)
 
 
-@dataclass(frozen=True)
-class Preset:
-    """One rig family.
-
-    Attributes:
-        name: Of its file.
-        bones: Joint name -> the bones that may play it, the likeliest first.
-    """
-
-    name: str
-    bones: Mapping[str, tuple[str, ...]]
-
-    def found_in(self, rig: Rig, skeleton: Skeleton = HUMANML3D) -> BoneMap:
-        """The joints of the skeleton for which the rig has a bone of this family."""
-        bones = {}
-        for joint in skeleton.joint_names:
-            present = [bone for bone in self.bones.get(joint, ()) if bone in rig.by_name]
-            if present:
-                bones[joint] = present[0]
-        return BoneMap(self.name, bones, len(bones) / skeleton.joint_count)
+def _bone_map(
+    family: str,
+    bones: Mapping[str, str],
+    confidence: Mapping[str, float],
+    notes: tuple[str, ...] = (),
+) -> BoneMap:
+    names = [joint for joint in HUMANML3D.joint_names if joint in bones]
+    return BoneMap(
+        family,
+        {joint: bones[joint] for joint in names},
+        {joint: round(confidence[joint], 3) for joint in names},
+        len(names) / HUMANML3D.joint_count,
+        notes,
+    )
 
 
-@cache
-def load_presets() -> tuple[Preset, ...]:
-    """Every rig family in `presets/`."""
-    found = []
-    for path in sorted(_PRESETS.glob("*.json")):
-        data = json.loads(path.read_text(encoding="utf-8"))
-        bones = {
-            joint: (bone,) if isinstance(bone, str) else tuple(bone)
-            for joint, bone in data["bones"].items()
-        }
-        found.append(Preset(data["name"], bones))
-    return tuple(found)
+def map_bones(rig: Rig, *, folders: Iterable[Path] = ()) -> BoneMap:
+    """The bones of a rig onto which a motion can be put, or off which one can be read.
 
-
-def preset(name: str) -> BoneMap:
-    """The rig family of that name, as a map with the likeliest bone for each joint."""
-    family = next(family for family in load_presets() if family.name == name)
-    return BoneMap(name, {joint: bones[0] for joint, bones in family.bones.items()}, 1.0)
-
-
-def best_map(rig: Rig, skeleton: Skeleton = HUMANML3D) -> BoneMap:
-    """The preset that finds most joints in the rig, whatever its score."""
-    maps = (family.found_in(rig, skeleton) for family in load_presets())
-    return max(maps, key=lambda bone_map: bone_map.score)
-
-
-def map_bones(rig: Rig, skeleton: Skeleton = HUMANML3D) -> BoneMap:
-    """The bones of a rig onto which a motion can be put.
+    Args:
+        rig: At rest in any pose.
+        folders: Of the user's own presets; see `presets/README.md` for their form.
 
     Raises:
-        InputError: The rig is not the add-on's own, or a joint of it has no bone.
+        InputError: It is no person: the sentence says what is missing and what to do.
     """
-    bone_map = best_map(rig, skeleton)
-    if bone_map.preset != OWN or len(bone_map.bones) < skeleton.joint_count:
+    if len(rig.bones) < len(READ_JOINTS):
         raise InputError(
-            f'The armature "{rig.name}" was not made by this add-on, and other rigs are not '
-            "supported yet. Deselect it to get a new figure, or select an armature made by "
-            "this add-on."
+            f"The armature {rig.name!r} has too few bones ({_sample(rig)}): a person needs hips "
+            f"and three bones in each arm and leg, {len(READ_JOINTS)} in all. "
+            "Select a humanoid armature, or none to get a new figure."
         )
-    return bone_map
+    objections: list[str] = []
+    for preset in _families(rig, load_presets(folders)):
+        found = _by_family(rig, preset, objections)
+        if found is not None:
+            return found
+    notes = [f"Named as {why}: the bones were taken by their shape." for why in objections[:1]]
+    found = _by_shape(rig, objections, trust_names=not notes)
+    if found is not None:
+        return replace(found, notes=(*notes, *found.notes))
+    raise InputError(
+        f"The armature {rig.name!r} ({_sample(rig)}) is not recognised as a person: "
+        f"{objections[-1]}. Select a humanoid armature, choose its bones by hand under Bone Map, "
+        "or add a preset for its names."
+    )
 
 
-def map_bones_to_read(rig: Rig, skeleton: Skeleton = HUMANML3D) -> BoneMap:
-    """The bones of a rig off which a motion can be read: those of `READ_JOINTS` at least.
+def _sample(rig: Rig) -> str:
+    names = ", ".join(bone.name for bone in rig.bones[:6])
+    return names + (" ..." if len(rig.bones) > 6 else "")
+
+
+def _families(rig: Rig, presets: tuple[Preset, ...]) -> Iterator[Preset]:
+    """The families that name all that is needed, those that explain most joints first."""
+    scored = [(preset.found_in(rig), preset) for preset in presets]
+    whole = [
+        (score, preset) for (found, score), preset in scored if all(j in found for j in READ_JOINTS)
+    ]
+    for _, preset in sorted(whole, key=lambda pair: -pair[0]):
+        yield preset
+
+
+def _by_family(rig: Rig, preset: Preset, objections: list[str]) -> BoneMap | None:
+    """The map by the names of one family, if the bones stand as its names say."""
+    candidates, _ = preset.found_in(rig)
+    named = {bones[0] for bones in candidates.values()}
+    figure = Figure(rig, {bone.name for bone in rig.bones if bone.deform} | named)
+    joints = _hanging_together(figure, candidates)
+    limbs = {joint: joints[joint] for joint in LIMBS}
+    against = objection(figure, limbs)
+    if against is not None:
+        objections.append(f"{preset.title}, but {against}")
+        return None
+    stands = stance(figure, limbs)
+    if stands.evidence < -_SURE:
+        objections.append(f"{preset.title}, but its left and right are swapped")
+        return None
+    kinds = [kinds_of(name) for name in figure.names]
+    seen = torso(figure, joints, kinds, stands.up, stands.ahead)
+    pelvis = pelvis_of(figure, joints)
+    if pelvis >= 0 and joints["pelvis"] not in figure.above(pelvis):
+        joints["pelvis"] = pelvis
+    # The family's own words stand, but where it names fewer spine bones than there are.
+    if "spine3" in seen and seen["spine3"] != joints.get("spine3"):
+        joints = {joint: at for joint, at in joints.items() if not joint.startswith("spine")}
+    carries_legs = {*figure.above(joints["left_hip"]), *figure.above(joints["right_hip"])}
+    joints = {
+        joint: at for joint, at in joints.items() if not (joint in TORSO[1:] and at in carries_legs)
+    }
+    confidence = dict.fromkeys(joints, 1.0)
+    for joint, at in seen.items():
+        if at not in joints.values():
+            joints.setdefault(joint, at)
+            confidence.setdefault(joint, 0.8)
+    bones = {joint: figure.names[at] for joint, at in joints.items()}
+    return _bone_map(preset.name, bones, confidence)
+
+
+def _hanging_together(figure: Figure, candidates: Mapping[str, list[str]]) -> dict[str, int]:
+    """One bone a joint: of several that a family names, the one on which the next joint hangs."""
+    found = {joint: figure.index[bones[0]] for joint, bones in candidates.items()}
+    for side in ("left", "right"):
+        for limb in (("knee", "hip"), ("elbow", "shoulder")):
+            lower, upper = (f"{side}_{joint}" for joint in limb)
+            for bone in candidates[upper]:
+                at = figure.index.get(bone)
+                if at is not None and figure.is_below(found[lower], at):
+                    found[upper] = at
+                    break
+    return found
+
+
+def _by_shape(rig: Rig, objections: list[str], *, trust_names: bool) -> BoneMap | None:
+    """The map by what the bones are like; names are one hint among others."""
+    moving = {bone.name for bone in rig.bones if bone.deform}
+    everything = {bone.name for bone in rig.bones}
+    against = "it has no two arms and two legs of three bones each, alike on both sides"
+    for bones in (moving, everything):
+        figure = Figure(rig, bones)
+        for names in (True, False) if trust_names else (False,):
+            kinds = [kinds_of(name) if names else frozenset[str]() for name in figure.names]
+            bodies = find_bodies(figure, kinds)
+            if bodies and bodies[0].cost < _WORST:
+                found = _read_body(figure, bodies[0], kinds)
+                if isinstance(found, BoneMap):
+                    return found
+                against = found
+        if bodies:  # a body that is not a person's: controls would not make it one
+            break
+    objections.append(against)
+    return None
+
+
+def _read_body(figure: Figure, body: Body, kinds: list[frozenset[str]]) -> BoneMap | str:
+    """The map of one reading of a figure, or what speaks against it."""
+    sides = [[*leg.joints, *arm.joints] for leg, arm in _sides(figure, body)]
+    order = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
+    joints = _named(order, *sides)
+    stands = stance(figure, joints)
+    by_name = _named_left(figure, sides) if any(kinds) else 0
+    notes: tuple[str, ...] = ()
+    swapped = stands.evidence < 0.0
+    if by_name and abs(stands.evidence) < _SURE:
+        swapped = by_name < 0
+    elif by_name and swapped != (by_name < 0):
+        notes = ("The names say left where the figure has its right side; its shape was followed.",)
+    if swapped:
+        joints = _named(order, sides[1], sides[0])
+        stands = stance(figure, joints)
+    against = objection(figure, joints)
+    pelvis = pelvis_of(figure, joints)
+    if against is None and pelvis < 0:
+        against = "it has no hips: its legs and its torso hang on no common bone"
+    if against is not None:
+        return against
+    facing = 1.0 if by_name else math.tanh(abs(stands.evidence))
+    if facing < 0.6:
+        notes = (*notes, "Which side is left is a guess: nothing shows which way the figure faces.")
+    joints["pelvis"] = pelvis
+    joints.update(torso(figure, joints, kinds, stands.up, stands.ahead))
+    sure = 0.9 * math.exp(-max(0.0, body.cost) / _WORST)
+    confidence = {
+        joint: sure * (0.4 + 0.6 * facing if joint.startswith(("left", "right")) else 1.0)
+        for joint in joints
+    }
+    bones = {joint: figure.names[at] for joint, at in joints.items()}
+    return _bone_map(BY_SHAPE, bones, confidence, notes)
+
+
+def _sides(figure: Figure, body: Body) -> list[tuple[Any, Any]]:
+    """Leg and arm of each side: those that are on the same side of the body."""
+    legs, arms = body.legs.limbs, body.arms.limbs
+    hips, shoulders = (
+        figure.heads[one.joints[0]] - figure.heads[other.joints[0]] for one, other in (legs, arms)
+    )
+    return list(zip(legs, arms if hips @ shoulders > 0.0 else arms[::-1], strict=True))
+
+
+def _named(order: tuple[str, ...], left: list[int], right: list[int]) -> dict[str, int]:
+    return {
+        f"{side}_{joint}": at
+        for side, joints in (("left", left), ("right", right))
+        for joint, at in zip(order, joints, strict=True)
+    }
+
+
+def _named_left(figure: Figure, sides: list[list[int]]) -> int:
+    """How many more names say that the first side is the left one than that it is the right one."""
+    votes = 0
+    for side, sign in zip(sides, (1, -1), strict=True):
+        for joint in side:
+            said = parse_name(figure.names[joint]).side
+            votes += sign * ((said == "left") - (said == "right"))
+    return votes
+
+
+def bone_map_to_json(bone_map: BoneMap) -> str:
+    """For keeping with an armature; `bone_map_from_json` reads it back."""
+    return json.dumps(
+        {
+            "family": bone_map.family,
+            "bones": dict(bone_map.bones),
+            "confidence": dict(bone_map.confidence),
+            "notes": list(bone_map.notes),
+        },
+        ensure_ascii=False,
+    )
+
+
+def bone_map_from_json(text: str, rig: Rig) -> BoneMap:
+    """The map that was kept with a rig; bones that it no longer has are left out, and noted.
 
     Raises:
-        InputError: The rig is of no known family.
+        InputError: The text is not such a map.
     """
-    bone_map = best_map(rig, skeleton)
-    missing = [joint for joint in READ_JOINTS if joint not in bone_map.bones]
-    if missing:
-        families = ", ".join(family.name for family in load_presets())
-        having = ", ".join(bone.name for bone in rig.bones[:6])
+    try:
+        data = json.loads(text)
+        bones = {str(joint): str(bone) for joint, bone in data["bones"].items()}
+        confidence = {joint: float(data["confidence"].get(joint, 1.0)) for joint in bones}
+        notes = tuple(str(note) for note in data.get("notes", ()))
+        family = str(data["family"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f'The armature "{rig.name}" is of no known rig family ({families}): it has no bone for '
-            f"{', '.join(missing[:4])}{' ...' if len(missing) > 4 else ''}; its bones are {having} "
-            "... Add a file for its family to t2m_blender/retarget/presets."
-        )
-    return bone_map
+            f"The bone map kept with {rig.name!r} cannot be read ({error}); detect the bones again."
+        ) from error
+    gone = [bone for bone in bones.values() if bone not in rig.by_name]
+    if gone:
+        notes = (*notes, f"No longer in the armature: {', '.join(gone)}.")
+    kept = {joint: bone for joint, bone in bones.items() if bone in rig.by_name}
+    return _bone_map(family, kept, confidence, notes)
+
+
+def bone_map_to_preset(bone_map: BoneMap, *, name: str, title: str) -> str:
+    """The text of a preset file, for a folder of presets: the names of this map as a rig family."""
+    preset = {"name": name, "title": title, "bones": dict(bone_map.bones)}
+    return json.dumps(preset, indent=2, ensure_ascii=False) + "\n"

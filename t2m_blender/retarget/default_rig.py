@@ -7,7 +7,7 @@ import numpy as np
 
 from ..engine.rotations import normalise
 from ..engine.skeleton import HUMANML3D, Skeleton
-from .bone_map import preset
+from .families import preset
 from .rig import Array, Bone, Rig
 from .solve import FIGURE_TO_MOTION
 
@@ -31,7 +31,7 @@ def default_rig(skeleton: Skeleton = HUMANML3D) -> Rig:
     """
     names = skeleton.joint_names
     joints = skeleton.rest_pose - [0.0, skeleton.rest_pose[:, 1].min(), 0.0]
-    bones = preset("t2m").bones
+    bones = {joint: names[0] for joint, names in preset("t2m").bones.items()}
     made: list[Bone] = []
     for joint in skeleton.order:
         parent = skeleton.parents[joint]

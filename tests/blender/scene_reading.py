@@ -7,9 +7,9 @@ import bpy
 import numpy as np
 
 from t2m_blender.blender.action import action_curves
-from t2m_blender.blender.placement import PlacementOptions
+from t2m_blender.blender.rig_keys import PlacementOptions
 from t2m_blender.engine.skeleton import HUMANML3D
-from t2m_blender.retarget.bone_map import preset
+from t2m_blender.retarget.families import preset
 
 AS_IT_IS = PlacementOptions(foot_lock=False)
 """The motion's own feet, for tests that compare places exactly."""
@@ -27,7 +27,7 @@ def curve_values(armature: bpy.types.Object, action: bpy.types.Action) -> dict:
 
 def posed_joints(armature: bpy.types.Object, frames: range) -> np.ndarray:
     """World positions [T, 22, 3] of the evaluated pose bones' heads, in joint order."""
-    bones = [preset("t2m").bones[joint] for joint in HUMANML3D.joint_names]
+    bones = [preset("t2m").bones[joint][0] for joint in HUMANML3D.joint_names]
     scene = bpy.context.scene
     read = []
     for frame in frames:

@@ -222,7 +222,7 @@ def _figure_in_tweak_mode():
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (_other_armature, "was not made by this add-on"),
+        (_other_armature, "too few bones"),
         (_several_figures, "Several armatures"),
         (_figure_in_edit_mode, "Leave Edit Mode"),
         (_cube_in_edit_mode, "Switch to Object Mode"),

@@ -52,7 +52,7 @@ def test_another_armature_is_reported_before_anything_is_generated(
 ) -> None:
     monkeypatch.setattr(operators, "generate_motion", lambda settings: pytest.fail("generated"))
     bpy.ops.object.armature_add()
-    _press("was not made by this add-on")
+    _press("too few bones")
 
 
 def test_without_torch_the_report_says_what_to_do(scene, add_on, monkeypatch) -> None:
