@@ -28,6 +28,7 @@ from t2m_blender.engine.errors import CheckpointError, T2MError
 SOURCE = "https://github.com/openai/CLIP"
 WEIGHTS_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
 VOCABULARY_SHA256 = "924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a"
+WEIGHTS_FILE = "ViT-B-32.pt"
 VOCABULARY_FILE = "bpe_simple_vocab_16e6.txt.gz"
 MERGES = 48894
 """Of the vocabulary file, which has more: those that CLIP knows."""

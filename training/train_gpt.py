@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from t2m_blender.engine.checkpoint import Checkpoint, file_sha256, write_checkpoint
 from t2m_blender.engine.configs import GPTConfig
-from t2m_blender.engine.generate import MODELS, TextToMotion, generate_batch
+from t2m_blender.engine.generate import MODELS, generate_batch, load_model
 from t2m_blender.engine.gpt import GPT
 from t2m_blender.engine.text import TextEncoder
 
@@ -113,17 +114,13 @@ def train_gpt(
 
     def pictures(averaged: nn.Module) -> Mapping[str, NDArray[np.uint8]]:
         assert isinstance(averaged, GPT)
-        shown = TextToMotion(
-            name=config.name,
-            checkpoint=finished(averaged),
-            text_encoder=encoder,
-            gpt=averaged,
-            vqvae=vqvae,
-            device=ranks.device,
-        )
-        made = generate_batch(
-            prompts, model=shown, seeds=[0] * len(prompts), seconds=[None] * len(prompts)
-        )
+        with TemporaryDirectory() as place:  # shown is what the finished file will do
+            file = Path(place) / result.name
+            write_checkpoint(file, finished(averaged))
+            shown = load_model(file, device=ranks.device.type)
+            made = generate_batch(
+                prompts, model=shown, seeds=[0] * len(prompts), seconds=[None] * len(prompts)
+            )
         motions = {one.prompt: one.motion.joints for one in made}
         return {"generated": motion_picture(motions, dataset.skeleton)}
 

@@ -109,13 +109,17 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         ) from error
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes a model file: matrices as float16, everything small as float32."""
+def write_checkpoint(path: Path, checkpoint: Checkpoint, *, exact: bool = False) -> None:
+    """Writes a model file: matrices as float16 (`exact`: as they are), everything small as float32.
+
+    Raises:
+        OutputError: The folder is missing or cannot be written.
+    """
     names = ("vqvae", "gpt", "text_encoder", "sampling", "licence", "origin")
     content = {name: getattr(checkpoint, name) for name in names}
     content["skeleton"] = skeleton_to_json(checkpoint.skeleton)
     tensors = {
-        name: tensor.astype(np.float16) if tensor.ndim > 1 else tensor
+        name: tensor.astype(np.float16) if tensor.ndim > 1 and not exact else tensor
         for name, tensor in checkpoint.tensors.items()
     }
     tensors["statistics.mean"] = checkpoint.mean.astype(np.float32)

@@ -247,5 +247,5 @@ def test_wrong_official_files_are_refused(parity: Path, tmp_path: Path) -> None:
     content = torch.load(parity / "gpt_small_official.pth", weights_only=True)
     del content["trans"]["trans_head.ln_f.bias"]
     torch.save(content, tmp_path / "lacking.pth")
-    with pytest.raises(CheckpointError, match=r"missing norm\.bias"):
+    with pytest.raises(CheckpointError, match=r"missing trans_head\.ln_f\.bias"):
         read_official_gpt(tmp_path / "lacking.pth", heads=4)
