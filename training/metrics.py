@@ -199,12 +199,12 @@ class Estimate:
     Attributes:
         value: The mean over the repeats.
         repeat: Half width of the published interval, 1.96 sigma / sqrt(repeats): what the choice of
-            pools, captions and random numbers does.
+            pools, captions and random numbers does; None for what is measured once.
         low, high: The bootstrap's 95 % interval: what the choice of clips does as well.
     """
 
     value: float
-    repeat: float
+    repeat: float | None
     low: float
     high: float
 
@@ -236,11 +236,11 @@ def bootstrap_interval(
         draws: How many.
     """
     generator = np.random.default_rng(seed)
-    names = np.unique(clips)
-    rows_of = {name: np.flatnonzero(clips == name) for name in names}
+    names, index = np.unique(clips, return_inverse=True)
+    rows_of = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
     found = []
     for _ in range(draws):
-        rows = np.concatenate([rows_of[name] for name in generator.choice(names, len(names))])
+        rows = np.concatenate([rows_of[k] for k in generator.integers(len(names), size=len(names))])
         found.append(figure(rows, clips[rows]))
     spread = np.percentile(found, (2.5, 97.5)) - np.mean(found)
     return float(value + spread[0]), float(value + spread[1])
