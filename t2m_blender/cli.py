@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import version
 from .batch import MANIFEST, make_batch, read_manifest, read_rows
-from .engine.errors import InputError, OutputError, RuntimeMissingError, T2MError
+from .engine.errors import InputError, OutputError, T2MError
+from .engine.runtime import DEVICES, RUNTIMES
 from .engine.skeleton import HUMANML3D
 from .output import SUFFIXES, check_suffix, check_target, write_output
 from .recipe import Recipe, read_count, read_number, read_prompt, read_seconds, read_seed
@@ -38,8 +39,6 @@ _NOT_BUILT = (
     "--in-place",
     "--loop",
     "--no-foot-lock",
-    "--runtime",
-    "--device",
     "--shard",
     "--json",
 )
@@ -91,11 +90,12 @@ def _run_one(options: argparse.Namespace, say: Callable[[str], None], in_blender
     target = _output(options)
     check_target(target)
     check_suffix(target.suffix)
-    model = _load_model(options.model)
+    model = _load_model(options)
     generated = recipe.make(model, on_progress=_teller_of_progress(say))
     for warning in generated.warnings:
         _tell(f"warning: {warning}")
     write_output(generated, target, frames=recipe.frames)
+    say(_computing(model))
     say(f"wrote {target}: {generated.motion.seconds:g} s, seed {generated.seed}")
     return DONE
 
@@ -112,7 +112,8 @@ def _run_batch(options: argparse.Namespace, say: Callable[[str], None], in_blend
         raise OutputError(f"{folder} is a file: with --batch, name a folder.")
     check_target(folder / MANIFEST if folder.is_dir() else folder)
     read_manifest(folder)
-    model = _load_model(options.model)
+    model = _load_model(options)
+    say(_computing(model))
     failed = make_batch(
         rows, folder, suffixes, model=model, overwrite=options.overwrite, say=say, complain=_tell
     )
@@ -146,17 +147,14 @@ def _output(options: argparse.Namespace) -> Path:
     return Path(options.output)
 
 
-def _load_model(name: str) -> TextToMotion:
-    try:
-        from .engine.generate import load_model
+def _load_model(options: argparse.Namespace) -> TextToMotion:
+    from .engine.generate import load_model
 
-        return load_model(name)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise RuntimeMissingError(
-            "Generating needs PyTorch, which is not installed: run pip install torch."
-        ) from error
+    return load_model(options.model, runtime=options.runtime, device=options.device)
+
+
+def _computing(model: TextToMotion) -> str:
+    return f"{model.runtime.name}: {model.choice.reason}"
 
 
 def _scene_rate(in_blender: bool) -> float:
@@ -185,6 +183,8 @@ def _parser(in_blender: bool) -> argparse.ArgumentParser:
     add(
         "--model", default="default", metavar="NAME|PATH", help="an embedded model or a file of one"
     )
+    add("--runtime", default="auto", choices=RUNTIMES, help="what computes (the fastest here)")
+    add("--device", default="auto", choices=DEVICES, help="where it computes (the fastest here)")
     add("--batch", type=Path, metavar="FILE", help="prompts: .jsonl (prompt, id, seed, seconds), "
         ".csv with a header, or .txt with one a line")  # fmt: skip
     add("--format", metavar="F,F", help="with --batch: npz,blend,fbx,glb,bvh (npz)")

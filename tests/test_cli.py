@@ -102,6 +102,9 @@ BAD_LINES = [
     (["walks", "-o", "OUT.npz", "--frames", "9", "--seconds", "9"], "give one of them"),
     (["walks", "-o", "OUT.npz", "--guidance", "nan"], "guidance is 'nan'"),
     (["walks", "-o", "OUT.npz", "--temperature", "-1"], "temperature is -1"),
+    (["walks", "-o", "OUT.npz", "--runtime", "jax"], "--runtime: invalid choice: 'jax'"),
+    (["walks", "-o", "OUT.npz", "--runtime", "numpy", "--device", "cuda"], "NumPy does not run on"),
+    (["walks", "-o", "OUT.npz", "--device", "xpu"], "finds no device 'xpu' (only cpu)"),
     (["walks", "-o", "OUT.npz", "--frobnicate"], "unrecognized arguments: --frobnicate"),
     (["walks", "-o", "OUT.npz", "--sec", "3"], "unrecognized arguments: --sec"),
     (["walks", "-o", "OUT.npz", "--seed"], "--seed: expected one argument"),
@@ -127,7 +130,7 @@ BAD_LINES = [
         (["walks", "-o", "OUT.npz", *option.split()], f"{option.split()[0]} is not built yet")
         for option in (
             "--takes 3", "--rig a.blend:Bob", "--in-place", "--loop", "--no-foot-lock",
-            "--runtime numpy", "--device cuda", "--shard 1/2", "--json",
+            "--shard 1/2", "--json",
         )
     ),
 ]  # fmt: skip
@@ -523,14 +526,32 @@ def test_npz_needs_no_bpy_and_blend_says_how_to_get_it(tmp_path: Path) -> None:
     assert files_in(tmp_path) == ["a.npz"]
 
 
-def test_importing_the_command_line_loads_neither_torch_nor_bpy() -> None:
+@pytest.mark.parametrize(
+    ("torch", "words"),
+    [
+        ("sys.modules['torch'] = None", "PyTorch is not installed"),
+        ("sys.path.insert(0, 'broken')", "PyTorch is broken"),
+    ],
+)
+def test_without_a_working_torch_it_says_so_and_works(
+    tmp_path: Path, torch: str, words: str
+) -> None:
+    (tmp_path / "broken" / "torch").mkdir(parents=True)
+    (tmp_path / "broken" / "torch" / "__init__.py").write_text("raise OSError('libtorch is cut')")
     code = (
-        "import sys; sys.modules['bpy'] = None; sys.modules['torch'] = None; "
-        "from t2m_blender.cli import main; sys.exit(main(['walks', '-o', '/tmp/never.npz']))"
+        f"import sys; sys.modules['bpy'] = None; sys.path.insert(0, {str(ROOT)!r}); {torch}; "
+        "from t2m_blender.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].endswith("run pip install torch.")
-    assert "Traceback" not in result.stderr
+
+    def run(*options: str) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-c", code, "walks", "-o", "a.npz", "--seconds", "1", *options]
+        return subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert words in done.stderr
+    assert (tmp_path / "a.npz").is_file()
+    asked = run("--runtime", "torch")
+    assert asked.returncode == 2
+    assert len(asked.stderr.splitlines()) == 1
+    assert "PyTorch is" in asked.stderr and "use the runtime numpy" in asked.stderr

@@ -8,24 +8,29 @@ from typing import TYPE_CHECKING, ClassVar
 
 import bpy
 
-from ..engine.errors import RuntimeMissingError, T2MError
+from ..engine.errors import T2MError
+from ..engine.pytorch import torch_state
 from .placement import check_target, place_motion
 
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion, TextToMotion
-
-TORCH_MISSING = (
-    "PyTorch is missing from this Blender, and the motion model needs it. Install the build of "
-    "this add-on that brings it, or install torch into Blender's Python, and restart Blender."
-)
 
 
 @lru_cache(maxsize=1)
 def loaded_model(name: str) -> TextToMotion:
     """The model, read from disk at the first press only."""
     from ..engine.generate import load_model
+    from .preferences import asked
 
-    return load_model(name)
+    return load_model(name, **asked())
+
+
+def computing() -> tuple[str, ...]:
+    """What computes the motion, and why, a few words each; more is known after the first press."""
+    if not loaded_model.cache_info().currsize:
+        return "The fastest runtime here", torch_state()
+    model = loaded_model("default")
+    return model.runtime.name, *model.choice.reason.split("; ")
 
 
 def generate_motion(settings: bpy.types.PropertyGroup) -> GeneratedMotion:
@@ -34,12 +39,8 @@ def generate_motion(settings: bpy.types.PropertyGroup) -> GeneratedMotion:
     Raises:
         T2MError: With what is wrong and what to do.
     """
-    try:
-        from ..engine.generate import generate
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise RuntimeMissingError(TORCH_MISSING) from error
+    from ..engine.generate import generate
+
     return generate(
         settings.prompt,
         model=loaded_model("default"),
@@ -73,5 +74,10 @@ class T2M_OT_generate(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def unregister() -> None:
+def unload() -> None:
+    """Free the model's memory; the next press reads it again."""
     loaded_model.cache_clear()
+
+
+def unregister() -> None:
+    unload()

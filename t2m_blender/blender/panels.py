@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import bpy
 
-from .operators import T2M_OT_generate
+from .operators import T2M_OT_generate, computing
 from .placement import selected_armatures
-
-_state = {"torch": True}
 
 
 class T2M_PT_main(bpy.types.Panel):
@@ -37,10 +33,10 @@ class T2M_PT_main(bpy.types.Panel):
         name.alignment = "RIGHT"
         name.label(text="Target")
         target.label(text=_target_text(context), icon="OUTLINER_OB_ARMATURE")
-        if not _state["torch"]:
-            warning = layout.column()
-            warning.label(text="PyTorch is missing", icon="ERROR")
-            warning.label(text="Install it into Blender's Python, then restart")
+        info = layout.column(align=True)
+        info.active = False
+        for words in computing():
+            info.label(text=words)
         button = layout.row()
         button.scale_y = 1.6
         button.operator(T2M_OT_generate.bl_idname, icon="ARMATURE_DATA")
@@ -52,7 +48,3 @@ def _target_text(context: bpy.types.Context) -> str:
     if not armatures:
         return "New figure"
     return armatures[0].name if len(armatures) == 1 else "Several armatures"
-
-
-def register() -> None:
-    _state["torch"] = find_spec("torch") is not None

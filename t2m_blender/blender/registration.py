@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import bpy
 
-from . import cli, operators, panels, properties
+from . import cli, operators, panels, preferences, properties
 
 _CLASSES = (
+    preferences.T2M_AP_preferences,
     properties.T2M_PG_settings,
     operators.T2M_OT_generate,
     panels.T2M_PT_main,
@@ -18,7 +19,6 @@ def register() -> None:
     for registered in _CLASSES:
         bpy.utils.register_class(registered)
     properties.register()
-    panels.register()
     cli.register()
 
 

@@ -93,6 +93,11 @@ class GPTConfig:
         return self.codebook_size + 1
 
     @property
+    def weights(self) -> int:
+        """Numbers in the matrices of the blocks: nearly all there are."""
+        return 12 * self.width**2 * self.blocks
+
+    @property
     def positions(self) -> int:
         """Length of the longest sequence: words, the pooled feature, tokens."""
         return self.word_limit + 1 + self.token_limit

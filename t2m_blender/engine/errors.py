@@ -26,3 +26,7 @@ class RuntimeMissingError(T2MError):
 
 class Cancelled(T2MError):
     """The user stopped the work; nothing was changed."""
+
+
+class OutOfMemory(T2MError):
+    """The memory of the device is full."""

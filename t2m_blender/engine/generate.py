@@ -2,53 +2,33 @@
 """Prompt -> Motion: the whole story.
 
 A sentence becomes word features; a GPT that has read them writes motion tokens, one at a time,
-until it writes End; the VQ-VAE's decoder turns tokens into features, and those become joints.
+until it writes End; the VQ-VAE's decoder turns tokens into features, and those become joints. Who
+computes the two networks is chosen by `runtime.py`; everything else is NumPy.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from .checkpoint import Checkpoint, read_checkpoint
-from .errors import Cancelled, CheckpointError, InputError
+from .errors import Cancelled, CheckpointError, InputError, OutOfMemory
 from .features import feature_columns, features_to_joints, rigid_joints
-from .gpt import GPT, GPTConfig, TextCondition
+from .model import MODELS, TextToMotion, load_model
 from .motion import Motion
-from .sampling import draw_tokens, token_stream
-from .text import TextEncoder, check_prompt
-from .vqvae import VQVAE, VQVAEConfig
+from .runtime import choose_runtime
+from .sampling import Sampling, token_stream
+from .text import TextFeatures, check_prompt
 
-MODELS = Path(__file__).resolve().parents[1] / "models"
-DEFAULT_MODEL = "default"
+__all__ = [
+    "MODELS", "GeneratedMotion", "Request", "TextToMotion", "encode_prompts", "features_to_motion",
+    "generate", "generate_batch", "load_model", "sampling_of", "tokens_to_features", "write_tokens",
+]  # fmt: skip
+
 SHORTEST_SECONDS = 1.0  # an unasked-for End comes no sooner
-
-
-@dataclass(frozen=True, eq=False)
-class TextToMotion:
-    """A loaded model, ready to generate on one device."""
-
-    name: str
-    checkpoint: Checkpoint
-    text_encoder: TextEncoder
-    gpt: GPT
-    vqvae: VQVAE
-    device: torch.device
-
-    @property
-    def longest_seconds(self) -> float:
-        """The longest motion that the model writes in one go."""
-        return self.gpt.config.token_limit * self.frames_per_token / self.checkpoint.skeleton.fps
-
-    @property
-    def frames_per_token(self) -> int:
-        return self.vqvae.config.frames_per_token
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +41,7 @@ class GeneratedMotion:
         prompt, seed, seconds, guidance, temperature: What was asked, defaults filled in; `seconds`
             is None where the model chose the length.
         model_name, model_sha256: Which model made it.
-        warnings: What of the prompt could not be used, a sentence each.
+        warnings: What of the prompt could not be used, and where memory was short; a sentence each.
     """
 
     motion: Motion
@@ -76,50 +56,31 @@ class GeneratedMotion:
     warnings: tuple[str, ...]
 
 
-def load_model(name_or_path: str | Path = DEFAULT_MODEL, *, device: str = "cpu") -> TextToMotion:
-    """Loads an embedded model by name, or a model file by its path.
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What `write_tokens` is asked for: B clips.
 
-    Raises:
-        CheckpointError: No such model, or a damaged one.
+    Attributes:
+        text: Of the prompts.
+        seeds: One a clip.
+        frames: Exact length of each; None where the model ends by itself.
+        sampling: For all.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".safetensors":
-        path = MODELS / f"{name_or_path}.safetensors"
-        if not path.is_file():
-            known = sorted(p.stem for p in MODELS.glob("*.safetensors") if p.stem != "minilm")
-            raise CheckpointError(
-                f"There is no model named '{name_or_path}'; use {' or '.join(known) or 'a path'}, "
-                "or the path of a .safetensors file."
-            )
-    checkpoint = read_checkpoint(path)
-    if checkpoint.skeleton.bone_lengths is None:
-        raise CheckpointError(
-            f"{path} makes motion of {checkpoint.skeleton.name}, which can be trained and measured "
-            "but not yet be shown on a figure; name a model of humanml3d-22."
+
+    text: TextFeatures
+    seeds: Sequence[int]
+    frames: Sequence[int | None]
+    sampling: Sampling
+
+    def part(self, start: int, stop: int) -> Request:
+        """The clips from `start` on, up to `stop`."""
+        rows = slice(start, stop)
+        return Request(
+            text=self.text[rows],
+            seeds=self.seeds[rows],
+            frames=self.frames[rows],
+            sampling=self.sampling,
         )
-    try:
-        vqvae = VQVAE(VQVAEConfig(**checkpoint.vqvae))
-        gpt = GPT(GPTConfig(**checkpoint.gpt))
-        for network, prefix in ((vqvae, "vqvae."), (gpt, "gpt.")):
-            network.load_state_dict(_tensors_under(prefix, checkpoint))
-    except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise CheckpointError(f"{path} does not fit its own configuration: {reason}") from error
-    text_encoder = TextEncoder.load(MODELS / f"{checkpoint.text_encoder}.safetensors")
-    if text_encoder.feature_size != gpt.config.text_size:
-        raise CheckpointError(
-            f"{path} reads text features of {gpt.config.text_size} numbers, but the encoder "
-            f"'{checkpoint.text_encoder}' makes {text_encoder.feature_size}."
-        )
-    target = torch.device(device)
-    return TextToMotion(
-        name=path.stem,
-        checkpoint=checkpoint,
-        text_encoder=text_encoder,
-        gpt=gpt.eval().to(target),
-        vqvae=vqvae.eval().to(target),
-        device=target,
-    )
 
 
 def generate(
@@ -146,7 +107,6 @@ def generate(
     )[0]
 
 
-@torch.inference_mode()
 def generate_batch(
     prompts: Sequence[str],
     *,
@@ -165,134 +125,172 @@ def generate_batch(
         model: From `load_model`.
         seeds: One a prompt.
         seconds: Exact length of each, T = round(fps * seconds); None lets the model end by itself.
-        guidance: Classifier-free guidance (Ho & Salimans, 2022): 1 takes the text as it is, more
-            follows it more closely; None takes the model's default.
-        temperature: Of the sampling; 0 always takes the likeliest token; None as above.
+        guidance, temperature: See `Sampling`; None takes the model's default.
         on_progress: Called with (tokens done, most tokens) after each token.
         is_cancelled: Asked before each token.
 
     Raises:
         InputError: A prompt, seed, length or setting that cannot be used; nothing was generated.
+        CheckpointError: The model's skeleton has no bone lengths, and cannot be shown.
         Cancelled: `is_cancelled` said so.
+        OutOfMemory: Not even one motion fits, on the CPU.
     """
+    if model.checkpoint.skeleton.bone_lengths is None:
+        raise CheckpointError(
+            f"{model.name} makes motion of {model.checkpoint.skeleton.name}, which can be trained "
+            "and measured but not yet be shown on a figure; name a model of humanml3d-22."
+        )
     checked = [check_prompt(prompt) for prompt in prompts]
-    lengths = [_frames_asked(model, length) for length in seconds]
-    sampling = model.checkpoint.sampling
-    guidance = _checked_number("guidance", guidance, sampling["guidance"])
-    temperature = _checked_number("temperature", temperature, sampling["temperature"])
-    shape = (model.gpt.config.token_limit, model.gpt.config.levels)
-    chances = np.stack([token_stream(seed, *shape) for seed in seeds], axis=2)
-
-    condition = encode_prompts(checked, model)
-    written = _write_tokens(
-        condition, chances, lengths, model, guidance, temperature, on_progress, is_cancelled
+    request = Request(
+        text=encode_prompts(checked, model),
+        seeds=seeds,
+        frames=[_frames_asked(model, length) for length in seconds],
+        sampling=sampling_of(model, guidance=guidance, temperature=temperature),
+    )
+    short_of_memory: list[str] = []
+    written = write_tokens(
+        request,
+        model,
+        on_progress=on_progress,
+        is_cancelled=is_cancelled,
+        on_warning=short_of_memory.append,
     )
     return [
         GeneratedMotion(
-            motion=tokens_to_motion(tokens, model, frames),
+            motion=features_to_motion(tokens_to_features(tokens, model)[:frames], model),
             tokens=tokens,
             prompt=prompt,
             seed=seed,
             seconds=length,
-            guidance=guidance,
-            temperature=temperature,
+            guidance=request.sampling.guidance,
+            temperature=request.sampling.temperature,
             model_name=model.name,
             model_sha256=model.checkpoint.sha256,
-            warnings=model.text_encoder.warnings(prompt, _words_read(model)),
+            warnings=(*model.text_encoder.warnings(prompt, _words_read(model)), *short_of_memory),
         )
         for prompt, seed, length, frames, tokens in zip(
-            checked, seeds, seconds, lengths, written, strict=True
+            checked, seeds, seconds, request.frames, written, strict=True
         )
     ]
 
 
-def encode_prompts(prompts: Sequence[str], model: TextToMotion) -> TextCondition:
+def encode_prompts(prompts: Sequence[str], model: TextToMotion) -> TextFeatures:
     """The text features of B prompts as the model's GPT reads them."""
-    features = model.text_encoder.encode(prompts, _words_read(model))
-    words = model.gpt.config.word_limit
-    pooled, tokens, known = (
-        torch.from_numpy(array).to(model.device)
-        for array in (features.pooled, features.tokens[:, :words], features.mask[:, :words])
+    return model.text_encoder.encode(prompts, _words_read(model))
+
+
+def sampling_of(
+    model: TextToMotion, *, guidance: float | None = None, temperature: float | None = None
+) -> Sampling:
+    """The model's defaults, but for what is given.
+
+    Raises:
+        InputError: A number that cannot be used.
+    """
+    defaults = model.checkpoint.sampling
+    return Sampling(
+        guidance=_checked_number("guidance", guidance, defaults["guidance"]),
+        temperature=_checked_number("temperature", temperature, defaults["temperature"]),
+        top_p=defaults["top_p"],
     )
-    return TextCondition(pooled, tokens, known)
 
 
-def tokens_to_motion(
-    tokens: NDArray[np.int64], model: TextToMotion, frames: int | None = None
-) -> Motion:
-    """The motion of tokens [L, Q]: L * frames_per_token frames, or the first `frames` of them."""
-    with torch.inference_mode():
-        decoded = model.vqvae.decode(torch.from_numpy(tokens).to(model.device)[None])[0]
-    checkpoint = model.checkpoint
-    features = decoded.float().cpu().numpy()[:frames] * checkpoint.std + checkpoint.mean
-    contacts = features[:, feature_columns(checkpoint.skeleton)["contacts"]].clip(0.0, 1.0)
-    joints = rigid_joints(features_to_joints(features, checkpoint.skeleton), checkpoint.skeleton)
-    return Motion(joints, checkpoint.skeleton.fps, checkpoint.skeleton, contacts)
-
-
-def _write_tokens(
-    condition: TextCondition,
-    chances: NDArray[np.float64],
-    lengths: Sequence[int | None],
+def write_tokens(
+    request: Request,
     model: TextToMotion,
-    guidance: float,
-    temperature: float,
-    on_progress: Callable[[int, int], None] | None,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    is_cancelled: Callable[[], bool] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+) -> list[NDArray[np.int64]]:
+    """The GPT writes every clip's tokens [L, Q]; a clip ends at End, or exactly where asked.
+
+    Where memory is short, fewer clips are written side by side, at last on the CPU; `on_warning` is
+    told so. The tokens are the same in whatever company.
+
+    Raises:
+        Cancelled, OutOfMemory: See `generate_batch`.
+    """
+    written: list[NDArray[np.int64]] = []
+    clips = len(request.seeds)
+    while len(written) < clips:
+        start = len(written)
+        part = request.part(start, start + model.at_once)
+        parts_before, parts = start // model.at_once, math.ceil(clips / model.at_once)
+
+        def tell(done: int, most: int, before: int = parts_before, parts: int = parts) -> None:
+            if on_progress is not None:
+                on_progress(before * most + done, parts * most)
+
+        try:
+            written += _write_part(part, model, tell, is_cancelled)
+        except OutOfMemory as error:
+            warning = _use_less_memory(model, len(part.seeds), error)
+            if on_warning is not None:
+                on_warning(warning)
+    return written
+
+
+def tokens_to_features(tokens: NDArray[np.int64], model: TextToMotion) -> NDArray[np.float32]:
+    """Features [L * frames_per_token, D] of tokens [L, Q], no longer normalised."""
+    decoded = model.runtime.decode(tokens[None])[0]
+    return decoded * model.checkpoint.std + model.checkpoint.mean
+
+
+def features_to_motion(features: NDArray[np.float32], model: TextToMotion) -> Motion:
+    """The motion of features [T, D], its bones as long as the model's skeleton has them."""
+    skeleton = model.checkpoint.skeleton
+    contacts = features[:, feature_columns(skeleton)["contacts"]].clip(0.0, 1.0)
+    joints = rigid_joints(features_to_joints(features, skeleton), skeleton)
+    return Motion(joints, skeleton.fps, skeleton, contacts)
+
+
+def _write_part(
+    request: Request,
+    model: TextToMotion,
+    on_token: Callable[[int, int], None],
     is_cancelled: Callable[[], bool] | None,
 ) -> list[NDArray[np.int64]]:
-    """The GPT writes every clip's tokens; a clip ends at End, or exactly where asked."""
-    config = model.gpt.config
-    batch = len(lengths)
-    ends = np.array([config.token_limit if n is None else _tokens_of(model, n) for n in lengths])
-    free = np.array([n is None for n in lengths])
+    """`write_tokens` of clips that are all written side by side."""
+    end, limit, levels = model.gpt.end, model.gpt.token_limit, model.gpt.levels
+    ends = np.array([limit if n is None else _tokens_of(model, n) for n in request.frames])
+    free = np.array([n is None for n in request.frames])
     earliest = _tokens_of(model, round(SHORTEST_SECONDS * model.checkpoint.skeleton.fps))
-    guided = guidance != 1.0
-    if guided:
-        condition = condition.followed_by(condition.without_text())
-
-    def draw(logits: torch.Tensor, place: int, level: int) -> NDArray[np.int64]:
-        if guided:
-            with_text, without_text = logits.chunk(2)
-            logits = without_text + guidance * (with_text - without_text)
-        scores = logits.float().cpu().numpy()
-        if level == 0:
-            scores[~free | (place < earliest), config.end] = -np.inf
-        return draw_tokens(
-            scores,
-            chances[place, level],
-            temperature=temperature,
-            top_p=model.checkpoint.sampling["top_p"],
-        )
-
-    def following(tokens: NDArray[np.int64]) -> torch.Tensor:
-        tensor = torch.from_numpy(tokens).to(model.device)
-        return tensor.repeat(2, *[1] * (tensor.ndim - 1)) if guided else tensor
-
-    written = np.zeros((batch, int(ends.max()), config.levels), dtype=np.int64)
-    hidden, cache = model.gpt.begin(condition)
+    chances = np.stack([token_stream(seed, limit, levels) for seed in request.seeds], axis=2)
+    written = np.zeros((len(ends), int(ends.max()), levels), dtype=np.int64)
+    writing = model.runtime.begin(request.text, request.sampling)
     for place in range(written.shape[1]):
         if is_cancelled is not None and is_cancelled():
             raise Cancelled("The generation was cancelled; nothing was changed.")
-        drawn = draw(model.gpt.head(hidden), place, 0)
-        ends = np.where((drawn == config.end) & (place < ends), place, ends)
-        written[:, place, 0] = np.where(drawn == config.end, 0, drawn)
-        for level, refiner in enumerate(model.gpt.refiners, start=1):
-            hidden, logits = refiner(hidden, following(written[:, place, level - 1]))
-            written[:, place, level] = draw(logits, place, level)
-        if on_progress is not None:
-            on_progress(place + 1, written.shape[1])
+        drawn = writing.draw(chances[place], free & (place >= earliest))
+        ended = drawn[:, 0] == end
+        ends = np.where(ended & (place < ends), place, ends)
+        written[:, place] = np.where(ended[:, None], 0, drawn)
+        on_token(place + 1, written.shape[1])
         if place + 1 >= ends.max():
             break
-        hidden = model.gpt.step(following(written[:, place]), cache)
-    return [row[:end] for row, end in zip(written, ends, strict=True)]
+        writing.append(written[:, place])
+    return [row[:last] for row, last in zip(written, ends, strict=True)]
 
 
-def _tensors_under(prefix: str, checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
-    return {
-        name[len(prefix) :]: torch.from_numpy(np.array(tensor))
-        for name, tensor in checkpoint.tensors.items()
-        if name.startswith(prefix)
-    }
+def _use_less_memory(model: TextToMotion, tried: int, error: OutOfMemory) -> str:
+    """Fewer clips at once, or at last the CPU; the sentence that says so.
+
+    Raises:
+        OutOfMemory: There is nothing left to try.
+    """
+    model.runtime.release()
+    if tried > 1:
+        model.at_once = tried // 2
+        return f"The memory was full with {tried} motions at once: {model.at_once} from now on."
+    if model.choice.device == "cpu":
+        raise OutOfMemory(
+            f"The memory is full ({error}): close other programs, or use a smaller model."
+        ) from error
+    full = model.choice.device
+    choice = choose_runtime(model.gpt, device="cpu")
+    model.use(replace(choice, reason=f"the memory of '{full}' was full"))
+    return f"The memory of '{full}' was full: the CPU computes from now on, more slowly."
 
 
 def _tokens_of(model: TextToMotion, frames: int) -> int:
@@ -300,7 +298,7 @@ def _tokens_of(model: TextToMotion, frames: int) -> int:
 
 
 def _words_read(model: TextToMotion) -> int:
-    return model.gpt.config.word_limit or model.text_encoder.token_limit
+    return model.gpt.word_limit or model.text_encoder.token_limit
 
 
 def _frames_asked(model: TextToMotion, seconds: float | None) -> int | None:

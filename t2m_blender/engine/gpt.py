@@ -54,12 +54,19 @@ class TextCondition:
 
 @dataclass
 class Cache:
-    """Keys and values [blocks, B, heads, positions, width / heads] of what was read so far."""
+    """What was read so far, at full size from the beginning: a step changes values, never shapes,
+    so that a device can record it once and play it again.
+
+    Attributes:
+        keys, values: [blocks, B, heads, positions, width / heads].
+        known: [B, positions] bool: may be attended to.
+        length: int64 [1], how many positions are filled.
+    """
 
     keys: Tensor
     values: Tensor
-    known: Tensor  # [B, positions] bool: may be attended to
-    length: int
+    known: Tensor
+    length: Tensor
 
 
 class GPT(nn.Module):
@@ -104,7 +111,7 @@ class GPT(nn.Module):
         x = self.dropout(x)
         total = x.shape[1]
         known = functional.pad(known, (0, total - known.shape[1]), value=True)
-        mask = _causal_mask(known, total)
+        mask = _causal_mask(known)
         for block in self.blocks:
             x, _, _ = block(x, mask)
         hidden: Tensor = self.norm(x[:, self.config.word_limit :])
@@ -121,31 +128,48 @@ class GPT(nn.Module):
             logits.append(foretold)
         return torch.stack(logits, dim=-2)
 
-    def begin(self, text: TextCondition) -> tuple[Tensor, Cache]:
-        """Reads the text: the hidden state [B, width] before the first token, and the cache."""
+    def empty_cache(self, batch: int) -> Cache:
+        """Room for B sequences of the greatest length."""
+        config, like = self.config, self.positions
+        shape = (config.blocks, batch, config.heads, config.positions, config.width // config.heads)
+        return Cache(
+            like.new_zeros(shape),
+            like.new_zeros(shape),
+            torch.ones(batch, config.positions, dtype=torch.bool, device=like.device),
+            torch.zeros(1, dtype=torch.int64, device=like.device),
+        )
+
+    def begin(self, text: TextCondition, cache: Cache | None = None) -> tuple[Tensor, Cache]:
+        """Reads the text: the hidden state [B, width] before the first token, and the cache.
+
+        A cache of an earlier batch of the same size may be used again.
+        """
         x, known = self._embed_text(text)
-        batch, length, width = x.shape
-        config = self.config
-        shape = (config.blocks, batch, config.heads, config.positions, width // config.heads)
-        known = functional.pad(known, (0, config.positions - length), value=True)
-        cache = Cache(x.new_zeros(shape), x.new_zeros(shape), known, 0)
-        return self._advance(x, cache), cache
+        length = x.shape[1]
+        if cache is None:
+            cache = self.empty_cache(len(x))
+        cache.known[:, :length] = known
+        cache.length.zero_()
+        mask = _causal_mask(known)
+        for index, block in enumerate(self.blocks):
+            x, keys, values = block(x, mask)
+            cache.keys[index, :, :, :length] = keys
+            cache.values[index, :, :, :length] = values
+        cache.length += length
+        hidden: Tensor = self.norm(x[:, -1])
+        return hidden, cache
 
     def step(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Appends one token [B, Q] to the cache: the hidden state [B, width] after it."""
-        place = cache.length - self.config.word_limit
-        x = self._embed(tokens) + self.positions[place]
-        return self._advance(x[:, None], cache)
-
-    def _advance(self, x: Tensor, cache: Cache) -> Tensor:
-        start, stop = cache.length, cache.length + x.shape[1]
-        mask = _causal_mask(cache.known[:, :stop], x.shape[1])
+        place = cache.length
+        position = self.positions.index_select(0, (place - self.config.word_limit).clamp(min=0))
+        x = self._embed(tokens) + position
+        x = x[:, None]
+        before = torch.arange(self.config.positions, device=place.device) <= place
+        mask = (before & cache.known)[:, None, None]
         for index, block in enumerate(self.blocks):
-            past = (cache.keys[index, :, :, :start], cache.values[index, :, :, :start])
-            x, keys, values = block(x, mask, past)
-            cache.keys[index, :, :, start:stop] = keys
-            cache.values[index, :, :, start:stop] = values
-        cache.length = stop
+            x, _, _ = block(x, mask, (cache.keys[index], cache.values[index], place))
+        cache.length += 1
         hidden: Tensor = self.norm(x[:, -1])
         return hidden
 
@@ -205,34 +229,38 @@ class Block(nn.Module):
         self.feed_out = nn.Linear(4 * width, width)
 
     def forward(
-        self, x: Tensor, mask: Tensor, past: tuple[Tensor, Tensor] | None = None
+        self, x: Tensor, mask: Tensor, cached: tuple[Tensor, Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """x [B, L, C], mask [B, 1, L, past + L] -> x, and new keys and values [B, H, L, C/H]."""
+        """x [B, L, C], mask [B, 1, L, S] -> x, and keys and values [B, H, S, C/H].
+
+        `cached` are keys and values [B, H, S, C/H] and the place [1] where those of x, L = 1, are
+        written; without it, S = L.
+        """
         normed = self.attention_norm(x)
-        query, key, value = (
+        query, keys, values = (
             project(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for project in (self.query, self.key, self.value)
         )
-        keys, values = key, value
-        if past is not None:
-            keys, values = torch.cat((past[0], key), dim=2), torch.cat((past[1], value), dim=2)
+        if cached is not None:
+            all_keys, all_values, place = cached
+            keys = all_keys.index_copy_(2, place, keys)
+            values = all_values.index_copy_(2, place, values)
         rate = self.attention_dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, keys, values, mask, dropout_p=rate)
         x = x + self._drop(self.attention_out(mixed.transpose(1, 2).flatten(2)))
         fed = self.feed_out(functional.gelu(self.feed_in(self.feed_norm(x))))
-        return x + self._drop(fed), key, value
+        return x + self._drop(fed), keys, values
 
     def _drop(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.dropout, self.training)
 
 
-def _causal_mask(known: Tensor, rows: int) -> Tensor:
-    """[B, 1, rows, S] bool for the last `rows` of S positions; everyone may look at itself."""
+def _causal_mask(known: Tensor) -> Tensor:
+    """[B, 1, S, S] bool of known [B, S]; everyone may look at itself."""
     total = known.shape[1]
     square = torch.ones(total, total, dtype=torch.bool, device=known.device)
-    before = square.tril()[-rows:]
-    itself = torch.eye(total, dtype=torch.bool, device=known.device)[-rows:]
-    return ((before & known[:, None, :]) | itself)[:, None]
+    itself = torch.eye(total, dtype=torch.bool, device=known.device)
+    return ((square.tril() & known[:, None, :]) | itself)[:, None]
 
 
 def _sinusoids(length: int, width: int) -> Tensor:

@@ -9,6 +9,7 @@ is 1 or 1,000, and OpenBLAS is at its best with it (benchmarks/products.py).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,14 +57,33 @@ class Weights:
         return x
 
 
+def tensor_of(tensors: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> Array:
+    """The tensor of that name, in order in memory.
+
+    Raises:
+        ValueError: It is missing or of another shape.
+    """
+    if name not in tensors:
+        raise ValueError(f"there is no tensor {name}")
+    tensor = np.ascontiguousarray(tensors[name], np.float32)
+    if tensor.shape != shape:
+        raise ValueError(f"{name} is {list(tensor.shape)}, not {list(shape)}")
+    return tensor
+
+
 def normalised(x: Array, epsilon: float) -> Array:
     """x [C, N] with mean 0 and variance 1 over the channels; the mean is a product, for speed."""
-    average = np.full((1, len(x)), 1.0 / len(x), np.float32)
+    average = _average(len(x))
     x = x - average @ x
     variance = average @ np.square(x)
     variance += np.float32(epsilon)
     x /= np.sqrt(variance, out=variance)
     return x
+
+
+@lru_cache(maxsize=8)
+def _average(channels: int) -> Array:
+    return np.full((1, channels), 1.0 / channels, np.float32)
 
 
 def softmax(scores: Array) -> Array:

@@ -107,6 +107,18 @@ class TextFeatures:
     tokens: NDArray[np.float32]
     mask: NDArray[np.bool_]
 
+    def followed_by_nothing(self) -> TextFeatures:
+        """These B prompts and B empty ones, which classifier-free guidance compares them with."""
+        return TextFeatures(
+            np.concatenate((self.pooled, np.zeros_like(self.pooled))),
+            np.concatenate((self.tokens, np.zeros_like(self.tokens))),
+            np.concatenate((self.mask, np.zeros_like(self.mask))),
+        )
+
+    def __getitem__(self, rows: slice) -> TextFeatures:
+        """Those of some of the prompts."""
+        return TextFeatures(self.pooled[rows], self.tokens[rows], self.mask[rows])
+
 
 class TextEncoder(ABC):
     """A network that reads sentences, with its vocabulary; `load` makes the one that a file holds.

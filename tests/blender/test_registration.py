@@ -15,6 +15,7 @@ from scene_reading import file_contents
 import t2m_blender
 from t2m_blender.blender import operators
 from t2m_blender.engine.errors import CheckpointError
+from t2m_blender.engine.pytorch import torch_state
 
 
 def _registered() -> list[str]:
@@ -55,11 +56,18 @@ def test_another_armature_is_reported_before_anything_is_generated(
     _press("too few bones")
 
 
-def test_without_torch_the_report_says_what_to_do(scene, add_on, monkeypatch) -> None:
-    for name in [name for name in sys.modules if name.startswith("t2m_blender.engine.generate")]:
-        monkeypatch.delitem(sys.modules, name)
+def test_without_torch_it_works_and_says_what_computes(scene, add_on, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    _press("PyTorch is missing.*restart Blender")
+    torch_state.cache_clear()
+    assert operators.computing()[1] == "PyTorch is not installed"
+    bpy.context.scene.t2m.length, bpy.context.scene.t2m.seconds = "SECONDS", 1.0
+    assert bpy.ops.t2m.generate() == {"FINISHED"}
+    assert operators.computing() == (
+        "NumPy on the CPU",
+        "the fastest for a model of this size",
+        "PyTorch is not installed",
+    )
+    torch_state.cache_clear()
 
 
 @pytest.mark.parametrize("prompt", ["", "   ", "walk " * 2000])

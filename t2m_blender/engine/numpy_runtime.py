@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The networks on NumPy alone: no more than Blender brings along."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .checkpoint import Checkpoint
+from .configs import GPTConfig, VQVAEConfig
+from .errors import OutOfMemory
+from .layers import Array, normalised
+from .numpy_gpt import GPT, NORM_EPSILON
+from .numpy_vqvae import Decoder, Encoder
+from .sampling import Sampling, draw_tokens
+from .text import TextFeatures
+
+__all__ = ["NumpyRuntime"]
+
+
+class NumpyRuntime:
+    """See `Runtime`. The encoder makes its weights float32 when it is first used.
+
+    Raises:
+        ValueError: A tensor is missing or does not fit the configuration.
+    """
+
+    name = "NumPy on the CPU"
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._tensors = checkpoint.tensors
+        self._sizes = VQVAEConfig(**checkpoint.vqvae)
+        self._gpt = GPT(self._tensors, GPTConfig(**checkpoint.gpt))
+        self._decoder = Decoder(self._tensors, self._sizes)
+
+    def begin(self, text: TextFeatures, sampling: Sampling) -> NumpyWriting:
+        with _memory_checked():
+            return NumpyWriting(self._gpt, text, sampling)
+
+    def decode(self, tokens: NDArray[np.int64]) -> Array:
+        return np.stack([self._decoder(clip) for clip in tokens])
+
+    def encode(self, features: Array) -> NDArray[np.int64]:
+        return np.stack([self._encoder(clip) for clip in features])
+
+    def release(self) -> None:
+        self.__dict__.pop("_encoder", None)
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return Encoder(self._tensors, self._sizes)
+
+
+class NumpyWriting:
+    """See `Writing`. With guidance the batch is read twice, with its texts and without."""
+
+    def __init__(self, gpt: GPT, text: TextFeatures, sampling: Sampling) -> None:
+        self._gpt = gpt
+        self._sampling = sampling
+        self._guided = sampling.guidance != 1.0
+        if self._guided:
+            text = text.followed_by_nothing()
+        x, bias = gpt.embed_text(text)
+        config, batch = gpt.config, len(text.pooled)
+        shape = (config.blocks, batch, config.heads, config.positions, config.width // config.heads)
+        self._keys, self._values = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        for block, keys, values in zip(gpt.blocks, self._keys, self._values, strict=True):
+            x = block.begin(x, batch, bias, keys, values)
+        self._length = config.word_limit + 1
+        self._bias = None if bias is None else bias[:, :, -1]
+        last = x.reshape(len(x), batch, self._length)[:, :, -1]
+        self._normed = normalised(last, NORM_EPSILON)
+
+    def draw(self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]) -> NDArray[np.int64]:
+        with _memory_checked():
+            return self._draw(chances, may_end)
+
+    def append(self, tokens: NDArray[np.int64]) -> None:
+        with _memory_checked():
+            self._append(tokens)
+
+    def _draw(self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]) -> NDArray[np.int64]:
+        gpt = self._gpt
+        logits = self._guide(gpt.head(self._normed))
+        logits[~may_end, gpt.config.end] = -np.inf
+        tokens = [self._drawn(logits, chances[0])]
+        state = gpt.state(self._normed)
+        for level, refiner in enumerate(gpt.refiners, start=1):
+            below = np.where(tokens[-1] == gpt.config.end, 0, tokens[-1])
+            state, foretold = refiner(state, self._twice(below))
+            tokens.append(self._drawn(self._guide(foretold), chances[level]))
+        return np.stack(tokens, axis=-1)
+
+    def _append(self, tokens: NDArray[np.int64]) -> None:
+        x = self._gpt.embed(self._twice(tokens), self._length)
+        for block, keys, values in zip(self._gpt.blocks, self._keys, self._values, strict=True):
+            x = block.step(x, self._length, self._bias, keys, values)
+        self._length += 1
+        self._normed = normalised(x, NORM_EPSILON)
+
+    def _twice(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.concatenate((tokens, tokens)) if self._guided else tokens
+
+    def _guide(self, logits: Array) -> Array:
+        """[K, B], or [K, 2 B] with guidance -> [B, K]."""
+        logits = logits.T
+        if not self._guided:
+            return logits
+        with_text, without_text = np.split(logits, 2)
+        return without_text + np.float32(self._sampling.guidance) * (with_text - without_text)
+
+    def _drawn(self, logits: Array, chances: NDArray[np.float64]) -> NDArray[np.int64]:
+        rule = self._sampling
+        return draw_tokens(logits, chances, temperature=rule.temperature, top_p=rule.top_p)
+
+
+@contextmanager
+def _memory_checked() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemory(str(error)) from error

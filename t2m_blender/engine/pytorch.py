@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of PyTorch is here: asked without importing it where that is enough."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from .errors import RuntimeMissingError
+
+__all__ = ["devices", "import_torch", "may_have_gpu", "torch_state"]
+
+
+@lru_cache(maxsize=1)
+def torch_state() -> str:
+    """What is known of PyTorch without importing it, which takes seconds: half a sentence."""
+    version = _torch_version()
+    if version is None:
+        return "PyTorch is not installed"
+    if "__version__" not in version:
+        return "PyTorch is broken"
+    builds = [f"{name} {version[name]}" for name in ("cuda", "hip", "xpu") if version.get(name)]
+    return f"PyTorch {version['__version__']} is for {builds[0] if builds else 'the CPU'}"
+
+
+def _torch_version() -> dict[str, str | None] | None:
+    """The constants of `torch/version.py`; None without PyTorch."""
+    spec = find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        tree = ast.parse((Path(spec.origin).parent / "version.py").read_text(encoding="utf-8"))
+    except (OSError, SyntaxError):
+        return {}
+    found: dict[str, str | None] = {}
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = getattr(node, "value", None)
+        if isinstance(target, ast.Name) and isinstance(value, ast.Constant):
+            found[target.id] = value.value if isinstance(value.value, str) else None
+    return found
+
+
+def may_have_gpu() -> bool:
+    """Whether the installed build of PyTorch knows any GPU; without importing it."""
+    version = _torch_version()
+    if version is None:
+        return False
+    return sys.platform == "darwin" or any(version.get(name) for name in ("cuda", "hip", "xpu"))
+
+
+def import_torch() -> ModuleType:
+    """PyTorch.
+
+    Raises:
+        RuntimeMissingError: Absent, or broken: a library of another version, a cut download ...
+    """
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise RuntimeMissingError(_broken(error)) from error
+        raise RuntimeMissingError(
+            "PyTorch is not installed: install torch into this Python, or use the runtime numpy."
+        ) from error
+    except (ImportError, OSError, RuntimeError, AttributeError, TypeError, ValueError) as error:
+        raise RuntimeMissingError(_broken(error)) from error
+    return torch
+
+
+def _broken(error: Exception) -> str:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (
+        f"PyTorch is installed but cannot be imported ({reason}): install it again, or use the "
+        "runtime numpy."
+    )
+
+
+def devices() -> list[str]:
+    """The devices that PyTorch can use here, the fastest first.
+
+    Raises:
+        RuntimeMissingError: PyTorch is absent or broken.
+    """
+    torch = import_torch()
+    available = {
+        "cuda": torch.cuda.is_available(),  # ROCm's name too
+        "xpu": torch.xpu.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    return [*(name for name, here in available.items() if here), "cpu"]

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The networks on PyTorch: any device that it has.
+
+A step of the GPT, guidance and the drawing of a token stay on the device. On CUDA and ROCm the step
+is recorded once for a batch size and played again (a CUDA graph): one call in place of hundreds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .checkpoint import Checkpoint
+from .configs import GPTConfig, VQVAEConfig
+from .errors import OutOfMemory
+from .gpt import GPT, TextCondition
+from .sampling import Sampling
+from .text import TextFeatures
+from .vqvae import VQVAE
+
+__all__ = ["TorchRuntime", "load_networks"]
+
+HALF_FROM = 50_000_000
+"""Parameters from which a GPU is given 16 bits: below, it waits for calls and not for weights."""
+
+
+def load_networks(checkpoint: Checkpoint) -> tuple[GPT, VQVAE]:
+    """The networks with the checkpoint's weights on the CPU, in eval mode; nothing is initialised.
+
+    Raises:
+        ValueError, TypeError, RuntimeError: The tensors do not fit the configuration.
+    """
+    with torch.device("meta"):
+        networks = (GPT(GPTConfig(**checkpoint.gpt)), VQVAE(VQVAEConfig(**checkpoint.vqvae)))
+    for network, prefix in zip(networks, ("gpt.", "vqvae."), strict=True):
+        state = {
+            name.removeprefix(prefix): torch.from_numpy(np.require(tensor, requirements="W"))
+            for name, tensor in checkpoint.tensors.items()
+            if name.startswith(prefix)
+        }
+        network.load_state_dict(state, assign=True)
+        network.eval()
+    return networks
+
+
+class TorchRuntime:
+    """See `Runtime`.
+
+    Args:
+        checkpoint: Whose networks.
+        device: Of torch: "cpu", "cuda", "mps", "xpu".
+
+    Raises:
+        ValueError, TypeError, RuntimeError: The tensors do not fit the configuration.
+        OutOfMemory: The device has no room for them.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str) -> None:
+        self.device = torch.device(device)
+        gpt, vqvae = load_networks(checkpoint)
+        size = sum(parameter.numel() for parameter in gpt.parameters())
+        with _memory_checked():
+            self._vqvae = vqvae.to(self.device)
+            self._gpt = gpt.to(self.device, _number_type(self.device, size))
+        self._steps: dict[tuple[int, Sampling], _Step] = {}
+
+    @property
+    def name(self) -> str:
+        place = "the CPU" if self.device.type == "cpu" else self.device.type
+        return f"PyTorch on {place}"
+
+    @torch.inference_mode()
+    def begin(self, text: TextFeatures, sampling: Sampling) -> TorchWriting:
+        key = (len(text.pooled), sampling)
+        with _memory_checked():
+            if key not in self._steps:
+                self.release()  # one batch size at a time: its buffers are large
+                self._steps[key] = _Step(self._gpt, *key)
+            return TorchWriting(self._steps[key], text)
+
+    @torch.inference_mode()
+    def decode(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        with _memory_checked():
+            return self._vqvae.decode(torch.from_numpy(tokens).to(self.device)).cpu().numpy()
+
+    @torch.inference_mode()
+    def encode(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        with _memory_checked():
+            return self._vqvae.encode(torch.from_numpy(features).to(self.device)).cpu().numpy()
+
+    def release(self) -> None:
+        self._steps.clear()
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).empty_cache()
+
+
+class TorchWriting:
+    """See `Writing`. A token that was appended is read when the next one is drawn: in one step."""
+
+    def __init__(self, step: _Step, text: TextFeatures) -> None:
+        self._step = step
+        self._step.begin(text)
+        self._appended = False
+
+    @torch.inference_mode()
+    def draw(self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]) -> NDArray[np.int64]:
+        with _memory_checked():
+            self._step.chances.copy_(torch.from_numpy(chances.astype(np.float64)))
+            self._step.may_end.copy_(torch.from_numpy(may_end))
+            drawn = self._step.read_and_draw() if self._appended else self._step.draw()
+            self._appended = False
+            return drawn.cpu().numpy()
+
+    @torch.inference_mode()
+    def append(self, tokens: NDArray[np.int64]) -> None:
+        with _memory_checked():
+            if self._appended:
+                self._step.read()
+            self._step.tokens.copy_(torch.from_numpy(tokens))
+            self._appended = True
+
+
+class _Step:
+    """Reading a token and drawing the next, in buffers whose places in memory never change.
+
+    Attributes:
+        tokens: [B, Q] to read.
+        chances: [Q, B] to draw with.
+        may_end: [B].
+    """
+
+    def __init__(self, gpt: GPT, batch: int, sampling: Sampling) -> None:
+        self._gpt = gpt
+        self._sampling = sampling
+        self._guided = sampling.guidance != 1.0
+        device, config = gpt.positions.device, gpt.config
+        rows = 2 * batch if self._guided else batch
+        self.tokens = torch.zeros(batch, config.levels, dtype=torch.int64, device=device)
+        exact = torch.float64 if device.type in ("cpu", "cuda") else torch.float32  # as it has them
+        self.chances = torch.zeros(config.levels, batch, dtype=exact, device=device)
+        self.may_end = torch.ones(batch, dtype=torch.bool, device=device)
+        self._hidden = gpt.positions.new_zeros(rows, config.width)
+        self._cache = gpt.empty_cache(rows)
+        self.read_and_draw = self._read_and_draw
+        if device.type == "cuda":  # ROCm too; now, before there is a text that it would spoil
+            self.read_and_draw = _recorded(self._read_and_draw, self._cache.length.zero_)
+
+    def begin(self, text: TextFeatures) -> None:
+        if self._guided:
+            text = text.followed_by_nothing()
+        words = self._gpt.config.word_limit
+        number, device = self._hidden.dtype, self._hidden.device
+        condition = TextCondition(
+            torch.from_numpy(text.pooled).to(device, number),
+            torch.from_numpy(text.tokens[:, :words]).to(device, number),
+            torch.from_numpy(text.mask[:, :words]).to(device),
+        )
+        hidden, _ = self._gpt.begin(condition, self._cache)
+        self._hidden.copy_(hidden)
+
+    def read(self) -> None:
+        tokens = self.tokens.repeat(2, 1) if self._guided else self.tokens
+        self._hidden.copy_(self._gpt.step(tokens, self._cache))
+
+    def draw(self) -> Tensor:
+        """Tokens [B, Q] that may come next."""
+        end = self._gpt.config.end
+        logits = self._guide(self._gpt.head(self._hidden))
+        forbidden = torch.zeros_like(logits, dtype=torch.bool)
+        forbidden[:, end] = ~self.may_end
+        logits = logits.masked_fill(forbidden, -torch.inf)
+        tokens = [draw_tokens(logits, self.chances[0], self._sampling)]
+        hidden = self._hidden
+        for level, refiner in enumerate(self._gpt.refiners, start=1):
+            below = tokens[-1].masked_fill(tokens[-1] == end, 0)
+            hidden, foretold = refiner(hidden, below.repeat(2) if self._guided else below)
+            tokens.append(draw_tokens(self._guide(foretold), self.chances[level], self._sampling))
+        return torch.stack(tokens, dim=-1)
+
+    def _read_and_draw(self) -> Tensor:
+        self.read()
+        return self.draw()
+
+    def _guide(self, logits: Tensor) -> Tensor:
+        if not self._guided:
+            return logits
+        with_text, without_text = logits.float().chunk(2)
+        return without_text + self._sampling.guidance * (with_text - without_text)
+
+
+def draw_tokens(logits: Tensor, chances: Tensor, sampling: Sampling) -> Tensor:
+    """`sampling.draw_tokens` on the device: the same tokens of the same numbers."""
+    if sampling.temperature == 0.0:
+        return logits.argmax(dim=-1)
+    logits = logits.to(chances.dtype)
+    weights = ((logits - logits.amax(dim=-1, keepdim=True)) / sampling.temperature).exp()
+    if sampling.top_p < 1.0:
+        ranked, order = weights.sort(dim=-1, descending=True, stable=True)
+        before = ranked.cumsum(dim=-1) - ranked
+        dropped = before >= sampling.top_p * ranked.sum(dim=-1, keepdim=True)
+        dropped[:, 0] = False
+        weights = weights.scatter(1, order, ranked.masked_fill(dropped, 0.0))
+    totals = weights.cumsum(dim=-1)
+    passed = totals <= chances[:, None] * totals[:, -1:]
+    return passed.sum(dim=-1).clamp(max=logits.shape[-1] - 1)
+
+
+def _recorded(work: Callable[[], Tensor], reset: Callable[[], object]) -> Callable[[], Tensor]:
+    """The same work as a recorded graph, which writes its result to the same place each time.
+
+    `reset` is called before each of the runs that let libraries settle their memory.
+    """
+    stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            reset()
+            work()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        result = work()
+
+    def play() -> Tensor:
+        graph.replay()
+        return result
+
+    return play
+
+
+def _number_type(device: torch.device, size: int) -> torch.dtype:
+    if device.type == "cpu" or size < HALF_FROM:
+        return torch.float32
+    if device.type == "mps" or (device.type == "cuda" and not torch.cuda.is_bf16_supported()):
+        return torch.float16
+    return torch.bfloat16
+
+
+@contextmanager
+def _memory_checked() -> Iterator[None]:
+    """Turns torch's several errors for full memory into ours."""
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemory(str(error)) from error
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; Metal's and the CPU's are plain
+        words = str(error).lower()
+        if (
+            isinstance(error, torch.OutOfMemoryError)
+            or "out of memory" in words
+            or ("can't allocate memory" in words or "not enough memory" in words)
+        ):
+            raise OutOfMemory(str(error).splitlines()[0]) from error
+        raise
