@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from t2m_blender.engine.checkpoint import Checkpoint, file_sha256, write_checkpoint
 from t2m_blender.engine.configs import GPTConfig
+from t2m_blender.engine.errors import CheckpointError
 from t2m_blender.engine.generate import MODELS, generate_batch, load_model
 from t2m_blender.engine.gpt import GPT
 from t2m_blender.engine.text import TextEncoder
@@ -56,7 +57,7 @@ def train_gpt(
     # features are normalised as stage 1 saw them, also where the dataset has grown since
     dataset = replace(dataset, mean=mean, std=std)
     settings, model = config.gpt, config.model
-    encoder_file = MODELS / f"{model.text_encoder}.safetensors"
+    encoder_file = _text_encoder(model.text_encoder)
     encoder = TextEncoder.load(encoder_file)
     sizes = network_config(
         GPTConfig,
@@ -140,6 +141,16 @@ def train_gpt(
         pictures=pictures if board else None,
     )
     return result
+
+
+def _text_encoder(name: str) -> Path:
+    file = MODELS / f"{name}.safetensors"
+    if not file.is_file():
+        raise CheckpointError(
+            f"The text encoder '{name}' is missing ({file}): 'python -m training fetch-clip' makes "
+            "clip; minilm comes with the extension."
+        )
+    return file
 
 
 def token_loss(

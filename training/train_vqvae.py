@@ -17,7 +17,7 @@ from t2m_blender.engine.checkpoint import file_sha256, read_tensors, write_tenso
 from t2m_blender.engine.configs import VQVAEConfig
 from t2m_blender.engine.errors import CheckpointError, InputError
 from t2m_blender.engine.features import features_to_joints
-from t2m_blender.engine.skeleton import skeleton_to_json
+from t2m_blender.engine.skeleton import skeleton_from_json, skeleton_to_json
 from t2m_blender.engine.vqvae import VQVAE
 
 from .board import motion_picture
@@ -121,16 +121,16 @@ def read_vqvae(
     tensors = {name: np.array(tensor) for name, tensor in stored.items()}
     try:
         mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
-        skeleton = json.loads(metadata["skeleton"])
+        skeleton = skeleton_from_json(json.loads(metadata["skeleton"]))
         network = VQVAE(VQVAEConfig(**json.loads(metadata["config"])))
         network.load_state_dict(
             {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
         )
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError, InputError) as error:
         raise CheckpointError(f"{path} is not a stage 1 file; train one first.") from error
-    if skeleton != json.loads(json.dumps(skeleton_to_json(dataset.skeleton))):
+    if skeleton_to_json(skeleton) != skeleton_to_json(dataset.skeleton):
         raise CheckpointError(
-            f"{path} is for the skeleton {skeleton['name']}, and the dataset has another "
+            f"{path} is for the skeleton {skeleton.name}, and the dataset has another "
             f"({dataset.skeleton.name}); train stage 1 on this dataset."
         )
     return network.eval(), mean, std
