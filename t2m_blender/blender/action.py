@@ -149,9 +149,31 @@ def _new_channels(
     return bag.fcurves, bag.groups, slot
 
 
+def rewrite_curves(
+    armature: bpy.types.Object, channels: Sequence[Channel], *, frame_start: int
+) -> None:
+    """Gives F-curves of the armature's current Action new keys; channels without one are left out.
+
+    Args:
+        armature: Whose current Action it is.
+        channels: With a value for each frame; those of a single value stay as they are.
+        frame_start: Scene frame of the first.
+    """
+    curves = {(curve.data_path, curve.array_index): curve for curve in action_curves(armature)}
+    for channel in channels:
+        curve = curves.get((channel.path, channel.index))
+        if curve is not None and len(channel.values) > 1:
+            curve.keyframe_points.clear()
+            _write_keys(curve, channel, frame_start)
+
+
 def _write_curve(curves: Any, groups: Any, channel: Channel, frame_start: int) -> None:
     curve = curves.new(channel.path, index=channel.index)
     curve.group = groups.get(channel.bone) or groups.new(channel.bone)
+    _write_keys(curve, channel, frame_start)
+
+
+def _write_keys(curve: bpy.types.FCurve, channel: Channel, frame_start: int) -> None:
     points, count = curve.keyframe_points, len(channel.values)
     points.add(count)
     coordinates = np.empty((count, 2), dtype=np.float32)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import bpy
 import numpy as np
 from mathutils import Matrix
+from numpy.typing import NDArray
 
 from ..retarget.default_rig import default_rig
 from ..retarget.rig import Bone, Rig
@@ -58,9 +60,7 @@ def make_default_armature(context: bpy.types.Context) -> bpy.types.Object:
     """
     armature = rig_to_armature(new_figure(context.scene), context)
     body = _body_object(mannequin(default_rig()), armature)
-    body.data.transform(Matrix.Scale(_units_a_metre(context.scene), 4))
-    for collection in armature.users_collection:
-        collection.objects.link(body)
+    body.data.transform(Matrix.Scale(units_a_metre(context.scene), 4))
     if _local_view(context):
         body.local_view_set(context.space_data, True)
     return armature
@@ -68,7 +68,11 @@ def make_default_armature(context: bpy.types.Context) -> bpy.types.Object:
 
 def new_figure(scene: bpy.types.Scene) -> Rig:
     """The add-on's own rig, as large as a person is in the units of the scene."""
-    rig, scale = default_rig(), _units_a_metre(scene)
+    return scaled_rig(default_rig(), units_a_metre(scene))
+
+
+def scaled_rig(rig: Rig, scale: float) -> Rig:
+    """The rig with everything so many times as large."""
     if scale == 1.0:
         return rig
     larger = np.diag([scale, scale, scale, 1.0])
@@ -84,7 +88,8 @@ def new_figure(scene: bpy.types.Scene) -> Rig:
     return Rig(rig.name, tuple(bones), rig.matrix_world)
 
 
-def _units_a_metre(scene: bpy.types.Scene) -> float:
+def units_a_metre(scene: bpy.types.Scene) -> float:
+    """How many units of the scene make one metre."""
     units = scene.unit_settings
     return 1.0 if units.system == "NONE" else 1.0 / units.scale_length
 
@@ -171,14 +176,31 @@ def _body_object(body: BodyMesh, armature: bpy.types.Object) -> bpy.types.Object
     mesh.polygons.foreach_set("material_index", body.materials)
     mesh.polygons.foreach_set("use_smooth", [True] * len(body.faces))
     mesh.update()
+    return add_skin(mesh, armature, body.weights)
+
+
+def add_skin(
+    mesh: bpy.types.Mesh,
+    armature: bpy.types.Object,
+    weights: Mapping[str, tuple[NDArray[np.int64], NDArray[np.float64]]],
+) -> bpy.types.Object:
+    """An object with this mesh that follows the bones, in the armature's collections.
+
+    Args:
+        mesh: In armature space.
+        armature: Whose bones it follows.
+        weights: Bone -> vertices and how much each of them follows it.
+    """
     made = bpy.data.objects.new(mesh.name, mesh)
-    for bone, (numbers, weights) in body.weights.items():
+    for bone, (numbers, shares) in weights.items():
         group = made.vertex_groups.new(name=bone)
-        for weight in np.unique(weights):
-            group.add(numbers[weights == weight].tolist(), float(weight), "REPLACE")
+        for share in np.unique(shares):
+            group.add(numbers[shares == share].tolist(), float(share), "REPLACE")
     made.parent = armature
     modifier = made.modifiers.new("Armature", "ARMATURE")
     modifier.object = armature
+    for collection in armature.users_collection:
+        collection.objects.link(made)
     return made
 
 

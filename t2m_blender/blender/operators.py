@@ -11,6 +11,7 @@ import bpy
 from ..engine.errors import T2MError
 from ..engine.pytorch import torch_state
 from .placement import check_target, place_motion
+from .rig_panel import placement_options
 
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion, TextToMotion
@@ -60,7 +61,12 @@ class T2M_OT_generate(bpy.types.Operator):
         try:
             check_target(context)  # before the model's work, which takes seconds
             generated = generate_motion(context.scene.t2m)
-            armature = place_motion(context, generated)
+            armature = place_motion(
+                context,
+                generated,
+                options=placement_options(context.scene),
+                on_warning=lambda text: self.report({"WARNING"}, text),
+            )
         except T2MError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -9,45 +9,34 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from .. import version
 from ..engine.errors import InputError
-from ..engine.feet import contact_spans
-from ..engine.motion import Motion
-from ..retarget.bone_map import BoneMap, map_bones
-from ..retarget.control_rig import ControlRig, control_poses, control_rig_of, joint_rig
-from ..retarget.rig import PoseTrack, Rig
-from ..retarget.solve import motion_to_pose
-from ..retarget.travel import Travel
-from .action import check_writable, write_action
+from ..engine.feet import contact_spans, resampled_spans
+from ..retarget.rig import Rig
+from .action import check_writable, rewrite_curves, write_action
 from .armature import armature_to_rig, make_default_armature, new_figure, remove_armature
-from .channels import Channel, locked_message, pose_channels
-from .contacts import write_contacts
-from .control_keys import control_track, switch_channels
+from .channels import Channel, locked_message
+from .contacts import read_contacts, write_contacts
+from .rig_keys import (
+    PlacementOptions,
+    Target,
+    free_pose,
+    held_pose,
+    keep_free_pose,
+    kept_free_pose,
+    rig_channels,
+)
+from .rig_map import bone_map_of
 
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion
 
+LEG = ("hip", "knee", "ankle", "foot")
 OnWarning = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class PlacementOptions:
-    """How a motion is put on a rig.
-
-    Attributes:
-        foot_lock: Planted feet stand still.
-        travel: Where the way over the floor goes: "hips", "root" (the root bone) or "none".
-        ik: Limbs of a control rig that are keyed by IK: "hands", "feet".
-    """
-
-    foot_lock: bool = True
-    travel: Travel = "hips"
-    ik: frozenset[str] = frozenset()
 
 
 def scene_rate(scene: bpy.types.Scene) -> float:
@@ -83,7 +72,7 @@ def check_target(context: bpy.types.Context) -> tuple[bpy.types.Object | None, R
         armature = armatures[0]
         check_writable(armature)
         rig = armature_to_rig(armature)
-        map_bones(rig)
+        bone_map_of(armature, rig)
         return armature, rig
     if context.mode != "OBJECT":
         raise InputError("Switch to Object Mode first: a new figure cannot be made in this mode.")
@@ -119,63 +108,71 @@ def place_motion(
     """
     options = options or PlacementOptions()
     armature, rig = check_target(context)
+    target = Target.of(rig, bone_map_of(armature, rig))
     scene = context.scene
-    bone_map = map_bones(rig)
-    family = control_rig_of(rig)
-    track = _solved(generated.motion, rig, bone_map, family, scene_rate(scene), frames, options)
+    free = free_pose(target, generated.motion, scene_rate(scene), frames)
+    contacts = contact_spans(generated.motion) if options.foot_lock else ()
+    contacts = resampled_spans(contacts, generated.motion.frames, free.frames)
+    track = held_pose(target, free, contacts, options.travel)
     with _undone_on_error(context):
         if armature is None:
             armature = make_default_armature(context)
-        recipe = recipe_of(generated)
-        switched: list[Channel] = []
-        moving = track
-        if family is not None:
-            poses = control_poses(
-                family, rig, bone_map, track, ik=options.ik, root_motion=options.travel == "root"
-            )
-            moving = control_track(armature, poses, track.rate)
-            switched, before = switch_channels(armature, poses.switches)
-            recipe["switches_before"] = json.dumps(before)
-        channels, locked = pose_channels(armature, moving)
+        made = rig_channels(armature, target, track, options)
         action = write_action(
             armature,
-            [*channels, *switched],
+            made.channels,
             name=generated.prompt,
             frame_start=scene.frame_start,
-            recipe=recipe,
+            recipe={
+                **recipe_of(generated),
+                **({"switches_before": json.dumps(made.switches_before)} if target.family else {}),
+            },
         )
         write_contacts(action, track.contacts, scene.frame_start)
-    if locked and on_warning is not None:
-        on_warning(locked_message(locked))
+        keep_free_pose(action, free, options)
+    if made.locked and on_warning is not None:
+        on_warning(locked_message(made.locked))
     scene.frame_end = max(scene.frame_end, scene.frame_start + track.frames - 1)
     scene.frame_set(scene.frame_current)
     return armature
 
 
-def _solved(
-    motion: Motion,
-    rig: Rig,
-    bone_map: BoneMap,
-    family: ControlRig | None,
-    rate: float,
-    frames: int | None,
-    options: PlacementOptions,
-) -> PoseTrack:
-    """The motion on the rig's bones, or on the joints that the controls of a control rig drive.
+def relock_feet(context: bpy.types.Context, armature: bpy.types.Object) -> int:
+    """Holds the feet where the markers of the armature's Action say, and nowhere else.
 
-    A control rig's root control stands above its joints: `control_poses` gives it the way.
+    The legs, and what moves the whole figure, are keyed anew from the motion as it was generated;
+    keys of all other bones stay as they are.
+
+    Returns:
+        How many contacts are held.
+
+    Raises:
+        InputError: The armature has no Action of ours, or it cannot be changed; nothing is.
     """
-    solved_on = rig if family is None else joint_rig(rig, bone_map)
-    travel = "hips" if family is not None and options.travel == "root" else options.travel
-    return motion_to_pose(
-        motion,
-        solved_on,
-        bone_map,
-        rate=rate,
-        frames=frames,
-        contacts=contact_spans(motion) if options.foot_lock else None,
-        travel=travel,
-    )
+    check_writable(armature)
+    action = armature.animation_data.action if armature.animation_data else None
+    if action is None or not action.is_editable:
+        raise InputError(f'"{armature.name}" has no Action of its own whose feet could be held.')
+    free, options = kept_free_pose(action)
+    rig = armature_to_rig(armature)
+    target = Target.of(rig, bone_map_of(armature, rig))
+    first = round(action.frame_range[0])
+    contacts = read_contacts(action, first)
+    track = held_pose(target, free, contacts, options.travel)
+    made = rig_channels(armature, target, track, options)
+    rewrite_curves(armature, _of_legs(made.channels, target), frame_start=first)
+    context.scene.frame_set(context.scene.frame_current)
+    return len(contacts)
+
+
+def _of_legs(channels: list[Channel], target: Target) -> list[Channel]:
+    """The channels of leg bones or controls, and of all that has a location."""
+    joints = [f"{side}_{part}" for side in ("left", "right") for part in LEG]
+    legs = {target.bone_map.bones[joint] for joint in joints if joint in target.bone_map.bones}
+    if target.family is not None:
+        legs = target.family.controls_of("feet")
+    placed = {channel.bone for channel in channels if channel.path.endswith(".location")}
+    return [channel for channel in channels if channel.bone in legs | placed]
 
 
 def recipe_of(generated: GeneratedMotion) -> dict[str, Any]:

@@ -5,13 +5,23 @@ from __future__ import annotations
 
 import bpy
 
-from . import cli, operators, panels, preferences, properties
+from . import cli, operators, panels, preferences, properties, rig_panel, smpl_body
 
 _CLASSES = (
     preferences.T2M_AP_preferences,
     properties.T2M_PG_settings,
+    rig_panel.T2M_PG_rig,
+    rig_panel.T2M_PG_placement,
     operators.T2M_OT_generate,
+    rig_panel.T2M_OT_recognise_rig,
+    rig_panel.T2M_OT_forget_rig,
+    rig_panel.T2M_OT_save_rig_preset,
+    rig_panel.T2M_OT_relock_feet,
+    smpl_body.T2M_OT_add_smpl_body,
+    smpl_body.T2M_OT_save_smpl_parameters,
     panels.T2M_PT_main,
+    rig_panel.T2M_PT_rig,
+    rig_panel.T2M_PT_placement,
 )
 
 
@@ -19,12 +29,14 @@ def register() -> None:
     for registered in _CLASSES:
         bpy.utils.register_class(registered)
     properties.register()
+    rig_panel.register()
     cli.register()
 
 
 def unregister() -> None:
     cli.unregister()
     operators.unregister()
+    rig_panel.unregister()
     properties.unregister()
     for registered in reversed(_CLASSES):
         bpy.utils.unregister_class(registered)

@@ -103,6 +103,11 @@ class ControlRig:
     switches: tuple[Switch, ...]
     limbs: tuple[Limb, ...]
 
+    def controls_of(self, part: str) -> set[str]:
+        """FK and IK controls and pole targets of the arms ("hands") or the legs ("feet")."""
+        limbs = [limb for limb in self.limbs if limb.part == part]
+        return {bone for limb in limbs for bone in (*limb.fk, *limb.ik, limb.pole)}
+
     @property
     def fk_controls(self) -> list[str]:
         return [c.bone for c in self.body] + [bone for limb in self.limbs for bone in limb.fk]

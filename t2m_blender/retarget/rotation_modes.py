@@ -55,8 +55,8 @@ def mode_to_rotations(values: Array, mode: str) -> Array:
         axis = np.where(length > 1e-12, values[..., 1:] / np.maximum(length, 1e-12), (0, 1, 0))
         return quaternion_from_axis_angle(axis, values[..., 0])
     turned = np.broadcast_to((1.0, 0.0, 0.0, 0.0), (*values.shape[:-1], 4))
-    for axis in mode:  # the first named turns first
-        number = "XYZ".index(axis)
+    for letter in mode:  # the first named turns first
+        number = "XYZ".index(letter)
         turn = quaternion_from_axis_angle(np.eye(3)[number], values[..., number])
         turned = quaternion_multiply(turn, turned)
     return turned

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel "Rig": which bone is which joint, and how motions are put on the rig.
+
+Nothing is recognised while drawing: the panel shows the map that is kept with the armature, and a
+button makes one.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
+
+from ..engine.errors import T2MError
+from ..engine.skeleton import HUMANML3D
+from ..retarget.bone_map import READ_JOINTS, bone_map_from_json
+from .armature import armature_to_rig
+from .placement import relock_feet, selected_armatures
+from .rig_keys import PlacementOptions
+from .rig_map import (
+    bone_map_of,
+    forget_map,
+    kept_bones,
+    kept_text,
+    recognise,
+    set_bone,
+    write_preset,
+)
+
+# Rows of the panel: a label, and the joints beside each other (left, right, or one).
+_ROWS = (
+    ("Hips", ("pelvis",)),
+    *((f"Spine {number}", (f"spine{number}",)) for number in (1, 2, 3)),
+    ("Neck", ("neck",)),
+    ("Head", ("head",)),
+    *(
+        (label, (f"left_{joint}", f"right_{joint}"))
+        for label, joint in (
+            ("Collar", "collar"),
+            ("Upper Arm", "shoulder"),
+            ("Forearm", "elbow"),
+            ("Hand", "wrist"),
+            ("Thigh", "hip"),
+            ("Shin", "knee"),
+            ("Foot", "ankle"),
+            ("Toes", "foot"),
+        )
+    ),
+)
+_SURE, _LIKELY = 0.8, 0.5
+
+
+def _joint_property(joint: str) -> object:
+    """A bone's name that is read from the armature's map and written into it."""
+
+    def read(self: bpy.types.PropertyGroup) -> str:
+        return kept_bones(self.id_data).get(joint, ("", 0.0))[0]
+
+    def write(self: bpy.types.PropertyGroup, bone: str) -> None:
+        armature = self.id_data
+        set_bone(armature, armature_to_rig(armature), joint, bone)
+
+    return StringProperty(
+        name=joint.replace("_", " ").title(),
+        description="The bone that moves as this joint does; empty if the rig has none",
+        get=read,
+        set=write,
+    )
+
+
+class T2M_PG_rig(bpy.types.PropertyGroup):
+    """A field for every joint; the values are in the map that is kept with the armature."""
+
+
+T2M_PG_rig.__annotations__ = {joint: _joint_property(joint) for joint in HUMANML3D.joint_names}
+
+
+class T2M_PG_placement(bpy.types.PropertyGroup):
+    """How motions are put on rigs; kept with the scene."""
+
+    foot_lock: BoolProperty(  # type: ignore[valid-type]
+        name="Foot Lock",
+        description="Planted feet stand still; markers on the Action tell where",
+        default=True,
+    )
+    travel: EnumProperty(  # type: ignore[valid-type]
+        name="Travel",
+        description="Where the way over the floor goes",
+        items=(
+            ("hips", "With the Hips", "The hips carry the figure along"),
+            ("root", "Root Bone", "The root bone carries the figure along (root motion)"),
+            ("none", "In Place", "The figure stays where it is"),
+        ),
+        default="hips",
+    )
+    ik_hands: BoolProperty(  # type: ignore[valid-type]
+        name="IK Hands",
+        description="Control rigs: key hands by their IK controls and pole targets",
+    )
+    ik_feet: BoolProperty(  # type: ignore[valid-type]
+        name="IK Feet",
+        description="Control rigs: key feet by their IK controls and pole targets",
+    )
+
+
+def placement_options(scene: bpy.types.Scene) -> PlacementOptions:
+    """What the panel's fields ask for."""
+    asked = scene.t2m_placement
+    parts = (("hands", asked.ik_hands), ("feet", asked.ik_feet))
+    return PlacementOptions(
+        foot_lock=asked.foot_lock,
+        travel=asked.travel,
+        ik=frozenset(part for part, wanted in parts if wanted),
+    )
+
+
+class _OnArmature:
+    """Operators that work on the armature which would move."""
+
+    bl_options: ClassVar[set[str]] = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return len(selected_armatures(context)) == 1
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        (armature,) = selected_armatures(context)
+        try:
+            self.report({"INFO"}, self.work(context, armature))
+        except T2MError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class T2M_OT_recognise_rig(_OnArmature, bpy.types.Operator):
+    """Find out which bone is which joint, and keep it with the armature"""
+
+    bl_idname = "t2m.recognise_rig"
+    bl_label = "Recognise"
+
+    def work(self, context: bpy.types.Context, armature: bpy.types.Object) -> str:
+        found = recognise(armature, armature_to_rig(armature))
+        for note in found.notes:
+            self.report({"WARNING"}, note)
+        return f'"{armature.name}": {found.family}, {len(found.bones)} joints'
+
+
+class T2M_OT_forget_rig(_OnArmature, bpy.types.Operator):
+    """Take the kept bones away; the armature is recognised whenever a motion is put on it"""
+
+    bl_idname = "t2m.forget_rig"
+    bl_label = "Forget Bones"
+
+    def work(self, context: bpy.types.Context, armature: bpy.types.Object) -> str:
+        forget_map(armature)
+        return f'"{armature.name}" is recognised anew at each press'
+
+
+class T2M_OT_save_rig_preset(_OnArmature, bpy.types.Operator):
+    """Save these bone names as a preset, so that rigs like this one are recognised by them"""
+
+    bl_idname = "t2m.save_rig_preset"
+    bl_label = "Save as Preset"
+    bl_options: ClassVar[set[str]] = set()
+
+    title: StringProperty(name="Name", description="What the preset is called")  # type: ignore[valid-type]
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.title = self.title or selected_armatures(context)[0].name
+        return context.window_manager.invoke_props_dialog(self)
+
+    def work(self, context: bpy.types.Context, armature: bpy.types.Object) -> str:
+        rig = armature_to_rig(armature)
+        text = kept_text(armature)
+        known = bone_map_from_json(text, rig) if text else bone_map_of(armature, rig)
+        return f"Saved as {write_preset(known, self.title)}"
+
+
+class T2M_OT_relock_feet(_OnArmature, bpy.types.Operator):
+    """Hold the feet where the Action's pose markers say: move, delete or add markers, then press"""
+
+    bl_idname = "t2m.relock_feet"
+    bl_label = "Re-apply Foot Lock"
+
+    def work(self, context: bpy.types.Context, armature: bpy.types.Object) -> str:
+        held = relock_feet(context, armature)
+        return f"{held} contacts held"
+
+
+class T2M_PT_rig(bpy.types.Panel):
+    """Joint by joint, the bone that plays it."""
+
+    bl_label = "Rig"
+    bl_parent_id = "T2M_PT_main"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "T2M"
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        armatures = selected_armatures(context)
+        if len(armatures) != 1:
+            layout.label(text="Select an armature" if not armatures else "Select one armature")
+            return
+        (armature,) = armatures
+        kept = kept_bones(armature)
+        if not kept_text(armature):
+            layout.operator(T2M_OT_recognise_rig.bl_idname, icon="ARMATURE_DATA")
+            return
+        _draw_bones(layout, armature, kept)
+        row = layout.row(align=True)
+        row.operator(T2M_OT_recognise_rig.bl_idname, text="Recognise Again", icon="FILE_REFRESH")
+        row.operator(T2M_OT_save_rig_preset.bl_idname, text="", icon="PRESET_NEW")
+        row.operator(T2M_OT_forget_rig.bl_idname, text="", icon="X")
+
+
+class T2M_PT_placement(bpy.types.Panel):
+    """How motions are put on the rig."""
+
+    bl_label = "Transfer"
+    bl_parent_id = "T2M_PT_main"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "T2M"
+    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, asked = self.layout, context.scene.t2m_placement
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(asked, "travel")
+        layout.prop(asked, "foot_lock")
+        column = layout.column(heading="Control Rigs")
+        column.prop(asked, "ik_hands")
+        column.prop(asked, "ik_feet")
+        layout.operator(T2M_OT_relock_feet.bl_idname, icon="CON_KINEMATIC")
+
+
+def _draw_bones(
+    layout: bpy.types.UILayout,
+    armature: bpy.types.Object,
+    kept: dict[str, tuple[str, float]],
+) -> None:
+    column = layout.column(align=True)
+    for label, joints in _ROWS:
+        row = column.split(factor=0.24, align=True)
+        row.label(text=label)
+        fields = row.row(align=True)
+        for joint in joints:
+            bone, confidence = kept.get(joint, ("", 0.0))
+            field = fields.row(align=True)
+            field.alert = joint in READ_JOINTS and bone not in armature.data.bones
+            icon = _icon(confidence, known=bool(bone))
+            field.prop_search(armature.t2m_rig, joint, armature.data, "bones", text="", icon=icon)
+    unsure = [joint for joint, (_, confidence) in kept.items() if confidence < _SURE]
+    if unsure:
+        least = min(kept[joint][1] for joint in unsure)
+        layout.label(text=f"{len(unsure)} bones are less sure (from {least:.0%})", icon="QUESTION")
+
+
+def _icon(confidence: float, *, known: bool) -> str:
+    if not known:
+        return "BLANK1"
+    return "CHECKMARK" if confidence >= _SURE else "QUESTION" if confidence >= _LIKELY else "ERROR"
+
+
+def register() -> None:
+    bpy.types.Object.t2m_rig = PointerProperty(type=T2M_PG_rig)
+    bpy.types.Scene.t2m_placement = PointerProperty(type=T2M_PG_placement)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.t2m_placement
+    del bpy.types.Object.t2m_rig
