@@ -123,7 +123,8 @@ def still_joints(features: Tensor, skeleton: Skeleton) -> Tensor:
     """Joints [B, T, J, 3] of features [B, T, D], neither turned nor carried along by the root."""
     columns = feature_columns(skeleton)
     height = functional.pad(features[..., columns["root_height"]], (1, 1))
-    local = features[..., columns["positions"]].unflatten(-1, (-1, 3))
+    local = features[..., columns["positions"]]
+    local = local.reshape(*local.shape[:-1], -1, 3)
     return torch.cat((height[..., None, :], local), dim=-2)
 
 
