@@ -137,7 +137,7 @@ def _motion(
     posed, world = pose_bones(
         figure.scene, figure.armature, figure.rig, action, slot, curves, frames
     )
-    motion = read_motion(figure.rig, figure.bone_map, posed, fps=fps, world=world)
+    motion = read_motion(figure.rig, figure.bone_map, posed, fps=fps, world=world, root="hips")
     said = [action.get(key) for key in CAPTION_PROPERTIES]
     captions = [" ".join(text.split()) for text in said if isinstance(text, str) and text.strip()]
     caption = captions[0] if captions else None

@@ -21,7 +21,7 @@ from .rotations import normalise, quaternion_between, quaternion_rotate
 
 _ROUNDS = 5
 _HOLD = 2e4  # weights; that of a leg's shape is 1
-_FLOOR = 300.0
+_FLOOR = 2000.0
 _GROUND = 30.0
 _LENGTH = 1e3
 _PELVIS = np.array([0.02, 0.1, 0.02])
@@ -29,8 +29,9 @@ _FEET = 0.01
 _EASE_SECONDS = 0.1
 _PELVIS_EASE_SECONDS = 0.2
 _KNEE_METRES = 0.25  # a radian of the knee counts as much as so many metres of a foot
+_KNEE_MOST = np.radians(4.8)  # a frame, and at 20 frames a second
 _KNEE_STEP = np.radians(2.5)  # a frame at 20 frames a second, from which on it counts more
-_STRAIGHT = 0.1  # least sine of the knee's angle in its derivative
+_STRAIGHT = 0.05  # least sine of the knee's angle in its derivative
 _REACH = 0.998  # of a leg's length
 _LOW = 0.08  # metres over the floor under which a planted foot is meant to stand on it
 _FLAT = 0.015  # that high a ball may stand
@@ -89,7 +90,7 @@ def plant_feet(
     placed[..., 1] = np.maximum(placed[..., 1], floors)
     hips = legs.hips + shift[:, None, PELVIS]
     ankles, balls = _rigid_feet(placed, legs, held)
-    knees, ankles, balls = _bent_legs(hips, ankles, balls, legs)
+    knees, ankles, balls = _bent_legs(hips, ankles, balls, legs, fps)
     return shift[:, PELVIS], Legs(hips, knees, ankles, balls)
 
 
@@ -261,40 +262,41 @@ def _knee_change(shift: Array, legs: Legs) -> Array:
     changes = []
     for side in (0, 1):
         thigh, shin = _leg_lengths(legs, side)
-        angles = []
-        for leg in (
-            _shifted_leg(shift, legs, side),
-            legs.ankles[:, side] - legs.hips[:, side],
-        ):
-            cosine = (thigh**2 + shin**2 - np.sum(leg**2, axis=-1)) / (2.0 * thigh * shin)
-            angles.append(np.arccos(np.clip(cosine, -1.0, 1.0)))
-        changes.append(angles[0] - angles[1])
+        before = np.linalg.norm(legs.ankles[:, side] - legs.hips[:, side], axis=-1)
+        now = np.linalg.norm(_shifted_leg(shift, legs, side), axis=-1)
+        changes.append(_knee_angle(now, thigh, shin) - _knee_angle(before, thigh, shin))
     return np.stack(changes, axis=1)
 
 
 def _rigid_feet(placed: Array, legs: Legs, held: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Ankles and balls [T, 2, 3] with the feet's own lengths: what is held stays."""
+    """Ankles and balls [T, 2, 3] with the feet's own lengths: heights and what is held stay."""
     ankles, balls = placed[:, _ANKLES].copy(), placed[:, _BALLS].copy()
-    length = np.linalg.norm(legs.balls - legs.ankles, axis=-1, keepdims=True)
-    foot = normalise(balls - ankles)
+    length = np.linalg.norm(legs.balls - legs.ankles, axis=-1)
+    foot = balls - ankles
+    rise = np.clip(foot[..., 1], -length, length)
+    level = normalise(foot * (1.0, 0.0, 1.0)) * np.sqrt(length**2 - rise**2)[..., None]
+    level[..., 1] = rise
     ball_held = held[:, 1::2, None]
-    return np.where(ball_held, balls - length * foot, ankles), np.where(
-        ball_held, balls, ankles + length * foot
-    )
+    return np.where(ball_held, balls - level, ankles), np.where(ball_held, balls, ankles + level)
 
 
-def _bent_legs(hips: Array, ankles: Array, balls: Array, legs: Legs) -> tuple[Array, Array, Array]:
+def _bent_legs(
+    hips: Array, ankles: Array, balls: Array, legs: Legs, fps: float
+) -> tuple[Array, Array, Array]:
     """Knees, ankles, balls [T, 2, 3]: two bones from hip to ankle, bent to where they were.
 
-    A foot out of reach is taken along.
+    A foot out of reach is taken along, and so is one that a knee would have to follow too fast.
     """
     thigh = np.linalg.norm(legs.knees - legs.hips, axis=-1, keepdims=True)
     shin = np.linalg.norm(legs.ankles - legs.knees, axis=-1, keepdims=True)
     before = legs.ankles - legs.hips
     now = ankles - hips
-    longest = np.maximum(_REACH * (thigh + shin), np.linalg.norm(before, axis=-1, keepdims=True))
     distance = np.linalg.norm(now, axis=-1, keepdims=True)
-    reached = np.clip(distance, np.abs(thigh - shin) + 1e-6, np.minimum(longest, thigh + shin))
+    angle = _knee_angle(np.linalg.norm(before, axis=-1, keepdims=True), thigh, shin)
+    longest = np.maximum(_knee_angle(_REACH * (thigh + shin), thigh, shin), angle)
+    change = np.minimum(_knee_angle(distance, thigh, shin), longest) - angle
+    bent = angle + _no_steeper(change, min(_KNEE_MOST, _KNEE_MOST * 20.0 / fps))
+    reached = np.sqrt(thigh**2 + shin**2 - 2.0 * thigh * shin * np.cos(np.minimum(bent, np.pi)))
     pulled = normalise(now) * (reached - distance)
     now, ankles, balls = now + pulled, ankles + pulled, balls + pulled
 
@@ -310,3 +312,20 @@ def _bent_legs(hips: Array, ankles: Array, balls: Array, legs: Legs) -> tuple[Ar
     foot_of_knee = (thigh**2 - shin**2 + reached**2) / (2.0 * reached)
     height = np.sqrt(np.maximum(thigh**2 - foot_of_knee**2, 0.0))
     return hips + axis * foot_of_knee + side * height, ankles, balls
+
+
+def _knee_angle(distance: Array, thigh: Array, shin: Array) -> Array:
+    """The knee's angle for a distance between hip and ankle; pi where that is out of reach."""
+    cosine = (thigh**2 + shin**2 - distance**2) / (2.0 * thigh * shin)
+    return np.asarray(np.arccos(np.clip(cosine, -1.0, 1.0)))
+
+
+def _no_steeper(values: Array, most: float) -> Array:
+    """The nearest values [T, ...] that change by no more than so much from frame to frame."""
+    upper, lower = values.copy(), values.copy()
+    for frames in (range(1, len(values)), range(len(values) - 2, -1, -1)):
+        step = 1 if frames.step > 0 else -1
+        for t in frames:
+            upper[t] = np.minimum(upper[t], upper[t - step] + most)
+            lower[t] = np.maximum(lower[t], lower[t - step] - most)
+    return np.asarray((upper + lower) / 2.0)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -22,19 +23,25 @@ from ..engine.rotations import (
     normalise,
     quaternion_between,
     quaternion_conjugate,
+    quaternion_from_axis_angle,
     quaternion_multiply,
     quaternion_rotate,
 )
 from ..engine.skeleton import Skeleton
+from ..engine.twist import with_natural_twist
 from .bone_map import TORSO, BoneMap
 from .calibration import Calibration, calibrate, standing_ankle
 from .foot_lock import lock_pose
+from .joint_limits import limited_joints
 from .posing import local_rotations, location_axes
 from .rig import Array, PoseTrack, Rig
 from .travel import Travel, put_travel
 
 # Rows are the motion's left, up and ahead, seen in the axes of the add-on's own figure.
 FIGURE_TO_MOTION: Array = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+
+Root = Literal["pelvis", "hips"]
+_WIDE = 0.6  # hips of people over a rig's, at the same length of leg: under this they are wide
 
 
 def keyed_frames(motion: Motion, rate: float) -> int:
@@ -51,6 +58,8 @@ def motion_to_pose(
     frames: int | None = None,
     contacts: Sequence[ContactSpan] | None = None,
     travel: Travel = "hips",
+    root: Root | None = None,
+    joint_limits: bool = False,
 ) -> PoseTrack:
     """The pose channels that make the rig's bones do what the motion's joints do.
 
@@ -67,6 +76,10 @@ def motion_to_pose(
             None holds no foot.
         travel: Where the way over the floor goes: with the hips, to the root bone above them, or
             nowhere ("none": the figure stays in place).
+        root: Whose path is exactly that of the motion: "pelvis", the hips bone; or "hips", the
+            middle between the hip joints, from which the legs hang: right where feet are held, now
+            or later. None takes "hips" if there are contacts, else "pelvis".
+        joint_limits: Keep joints within what people can do.
 
     Raises:
         InputError: The map lacks a joint, or travel has no root bone to go to.
@@ -75,8 +88,13 @@ def motion_to_pose(
     skeleton = motion.skeleton
     calibration = calibrate(rig, bone_map, skeleton)
     joints = np.asarray(sampled.joints, dtype=np.float64)
-    turns = _bone_turns(joints, bone_map, calibration, skeleton)
-    pelvis = _pelvis_path(joints, turns["pelvis"], calibration, skeleton)
+    if joint_limits:
+        joints = limited_joints(joints, skeleton, rate)
+    turns = _bone_turns(joints, bone_map, calibration, skeleton, rate)
+    by_hips = (root or ("pelvis" if contacts is None else "hips")) == "hips"
+    if by_hips:
+        turns["pelvis"] = _calmer_hips(turns["pelvis"], calibration, skeleton)
+    pelvis = _pelvis_path(joints, turns["pelvis"], calibration, skeleton, by_hips=by_hips)
     # The same turns seen in armature space: the angle stays, the axis moves over.
     axes = calibration.axes
     seen = {
@@ -118,10 +136,11 @@ def _with_parents(rig: Rig, name: str | None) -> list[str]:
 
 
 def _bone_turns(
-    joints: Array, bone_map: BoneMap, calibration: Calibration, skeleton: Skeleton
+    joints: Array, bone_map: BoneMap, calibration: Calibration, skeleton: Skeleton, rate: float
 ) -> dict[str, Array]:
     """Turns [T, 4] since rest of every mapped bone, along the motion's axes."""
     turns = recover_rotations(joints, skeleton.rest_pose, skeleton)
+    turns = with_natural_twist(turns, joints, skeleton.rest_pose, skeleton, rate)
     number = {joint: k for k, joint in enumerate(skeleton.joint_names)}
     segment = {joint: turns[:, number[joint]] for joint in bone_map.bones if joint in number}
     spine = [number[joint] for joint in TORSO]
@@ -147,19 +166,54 @@ def _spanning_turn(turns: Array, joints: Array, chain: list[int], skeleton: Skel
     )
 
 
-def _pelvis_path(joints: Array, turn: Array, calibration: Calibration, skeleton: Skeleton) -> Array:
+def _calmer_hips(turn: Array, calibration: Calibration, skeleton: Skeleton) -> Array:
+    """The pelvis [T, 4] of a figure with wide hips, rolled less from side to side.
+
+    Where the hip joints are much wider apart for the legs' length than a person's, the same roll
+    lifts one leg so far that a planted foot cannot stay down. Who leans far over, leans as before.
+    """
+    hips = calibration.heads["left_hip"] - calibration.heads["right_hip"]
+    rest = skeleton.rest_pose[skeleton.left_hip] - skeleton.rest_pose[skeleton.right_hip]
+    share = calibration.scale * np.linalg.norm(rest) / np.linalg.norm(hips)
+    if share > _WIDE:
+        return turn
+    across = normalise(quaternion_rotate(turn, hips))
+    roll = np.arcsin(np.clip(across[:, 1], -1.0, 1.0))
+    upright = np.clip((np.cos(roll) - 0.5) / 0.4, 0.0, 1.0)
+    ahead = normalise(np.cross(across, [0.0, 1.0, 0.0]))
+    less = quaternion_from_axis_angle(ahead, -(1.0 - share) * upright * roll)
+    return np.asarray(quaternion_multiply(less, turn))
+
+
+def _pelvis_path(
+    joints: Array,
+    turn: Array,
+    calibration: Calibration,
+    skeleton: Skeleton,
+    *,
+    by_hips: bool,
+) -> Array:
     """Where [T, 3] the head of the hips bone goes, along the motion's axes in the rig's unit.
 
-    The middle between the hip joints follows the motion's, in steps scaled by leg length: rigs
-    place the pelvis itself above, below or behind it. Standing people stand on the rig's soles.
+    Rigs place the hips bone above, below or behind the skeleton's pelvis. It follows the pelvis in
+    steps scaled by leg length; or, where feet are held, the middle between the rig's hip joints
+    follows that of the motion's, because the legs hang from there.
     """
-    scale, rest = calibration.scale, skeleton.rest_pose
-    centre = (rest[skeleton.left_hip] + rest[skeleton.right_hip]) / 2.0 - rest[0]
+    centre, start = pelvis_start(calibration, skeleton)
     ours = calibration.hip_centre - calibration.heads["pelvis"]
-    # `turn` starts at the rig's rest, the skeleton's own pelvis at its T-pose
-    from_rest = quaternion_multiply(turn, quaternion_conjugate(calibration.turns["pelvis"]))
-    path = scale * (joints[:, 0] + quaternion_rotate(from_rest, centre))
-    path = path - quaternion_rotate(turn, ours)
-    start = calibration.hip_centre - scale * centre
-    start[1] = calibration.ankle_height - scale * standing_ankle(skeleton)
-    return np.asarray(path + start)
+    if by_hips:
+        # `turn` starts at the rig's rest, the skeleton's own pelvis at its T-pose
+        from_rest = quaternion_multiply(turn, quaternion_conjugate(calibration.turns["pelvis"]))
+        centre, ours = quaternion_rotate(from_rest, centre), quaternion_rotate(turn, ours)
+    return np.asarray(calibration.scale * (joints[:, 0] + centre) - ours + start)
+
+
+def pelvis_start(calibration: Calibration, skeleton: Skeleton) -> tuple[Array, Array]:
+    """From the skeleton's pelvis to the middle between its hip joints [3] in the T-pose, and where
+    [3] on the rig a motion's origin is: under its hips at rest, so high that who stands stands on
+    the rig's soles."""
+    rest = skeleton.rest_pose
+    centre = (rest[skeleton.left_hip] + rest[skeleton.right_hip]) / 2.0 - rest[0]
+    start = calibration.hip_centre - calibration.scale * centre
+    start[1] = calibration.ankle_height - calibration.scale * standing_ankle(skeleton)
+    return centre, start

@@ -132,9 +132,15 @@ def test_a_real_rig_at_rest_stands_in_the_t_pose(shared: Path, name: str) -> Non
     rest = np.stack([bone.matrix for bone in rig.bones])[None]
     back = read_motion(rig, bone_map, rest, fps=20.0).joints[0].astype(np.float64)
     bones = (back - back[list(HUMANML3D.parents)])[1:]
-    assert angles_deg(bones, HUMANML3D.t_pose[1:]).max() < 16.0  # knees and elbows rest a bit bent
-    torso = [NAMES.index(j) - 1 for j in ("left_hip", "spine1", "spine3", "neck", "left_foot")]
+    feet = [NAMES.index(j) - 1 for j in ("left_foot", "right_foot")]
+    others = np.delete(np.arange(21), feet)
+    assert angles_deg(bones, HUMANML3D.t_pose[1:])[others].max() < 16.0  # knees rest a bit bent
+    torso = [NAMES.index(j) - 1 for j in ("left_hip", "spine1", "spine3", "neck")]
     assert angles_deg(bones, HUMANML3D.t_pose[1:])[torso].max() < 1.0
+    # the feet of both rigs rest straight ahead; their pitch is the T-pose's
+    foot = bones[feet] / np.linalg.norm(bones[feet], axis=-1, keepdims=True)
+    assert np.allclose(foot[:, 0], 0.0, atol=0.01)
+    assert np.allclose(foot[:, 1], HUMANML3D.t_pose[1:][feet, 1], atol=0.01)
     assert np.allclose(np.linalg.norm(bones, axis=-1), HUMANML3D.bone_lengths[1:], atol=1e-6)
 
 
