@@ -2,27 +2,26 @@
 """Which bone of a rig plays which joint of the skeleton.
 
 First by name: the rig family that explains most joints, if the bones stand as a person's do. Else
-by shape: legs, arms and what lies between, whatever the bones are called (`limbs`, `torso`). What
+by shape: legs, arms and what lies between, whatever the bones are called (`shape`). What
 is no person is refused in a sentence, never guessed.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..engine.errors import InputError
 from ..engine.skeleton import HUMANML3D
-from .families import Preset, load_presets
+from .families import Preset, bones_by_name, load_presets
 from .figure import Figure
-from .limbs import Body, find_bodies
-from .names import kinds_of, parse_name
+from .limbs import find_bodies
+from .names import kinds_of
 from .rig import Rig
-from .stance import objection, stance
+from .shape import LARGEST_COST, read_body
+from .stance import SURE, objection, stance
 from .torso import pelvis_of, torso
 
 TORSO = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
@@ -36,9 +35,6 @@ READ_JOINTS = ("pelvis", *LIMBS)
 """What must have a bone, for motions to be put on a rig or read off it."""
 BY_SHAPE = "by_shape"
 """The family of a rig that was recognised by its shape."""
-
-_WORST = 6.0  # cost of a body (see `limbs`) above which it is none
-_SURE = 1.0  # evidence of the facing above which it outweighs names
 
 
 @dataclass(frozen=True)
@@ -118,8 +114,8 @@ def map_bones(rig: Rig, *, folders: Iterable[Path] = ()) -> BoneMap:
             "Select a humanoid armature, or none to get a new figure."
         )
     objections: list[str] = []
-    for preset in _families(rig, load_presets(folders)):
-        found = _by_family(rig, preset, objections)
+    for preset, candidates in _families(rig, load_presets(folders)):
+        found = _by_family(rig, preset, candidates, objections)
         if found is not None:
             return found
     notes = [f"Named as {why}: the bones were taken by their shape." for why in objections[:1]]
@@ -128,7 +124,7 @@ def map_bones(rig: Rig, *, folders: Iterable[Path] = ()) -> BoneMap:
         return replace(found, notes=(*notes, *found.notes))
     raise InputError(
         f"The armature {rig.name!r} ({_sample(rig)}) is not recognised as a person: "
-        f"{objections[-1]}. Select a humanoid armature, choose its bones by hand under Bone Map, "
+        f"{objections[-1]}. Select a humanoid armature, choose its bones by hand in the panel Rig, "
         "or add a preset for its names."
     )
 
@@ -138,19 +134,21 @@ def _sample(rig: Rig) -> str:
     return names + (" ..." if len(rig.bones) > 6 else "")
 
 
-def _families(rig: Rig, presets: tuple[Preset, ...]) -> Iterator[Preset]:
+def _families(
+    rig: Rig, presets: tuple[Preset, ...]
+) -> Iterator[tuple[Preset, dict[str, list[str]]]]:
     """The families that name all that is needed, those that explain most joints first."""
-    scored = [(preset.found_in(rig), preset) for preset in presets]
-    whole = [
-        (score, preset) for (found, score), preset in scored if all(j in found for j in READ_JOINTS)
-    ]
-    for _, preset in sorted(whole, key=lambda pair: -pair[0]):
-        yield preset
+    known = bones_by_name(rig)
+    scored = [(*preset.found_in(known), preset) for preset in presets]
+    whole = [entry for entry in scored if all(joint in entry[0] for joint in READ_JOINTS)]
+    for found, _, preset in sorted(whole, key=lambda entry: -entry[1]):
+        yield preset, found
 
 
-def _by_family(rig: Rig, preset: Preset, objections: list[str]) -> BoneMap | None:
+def _by_family(
+    rig: Rig, preset: Preset, candidates: Mapping[str, list[str]], objections: list[str]
+) -> BoneMap | None:
     """The map by the names of one family, if the bones stand as its names say."""
-    candidates, _ = preset.found_in(rig)
     named = {bones[0] for bones in candidates.values()}
     figure = Figure(rig, {bone.name for bone in rig.bones if bone.deform} | named)
     joints = _hanging_together(figure, candidates)
@@ -160,7 +158,7 @@ def _by_family(rig: Rig, preset: Preset, objections: list[str]) -> BoneMap | Non
         objections.append(f"{preset.title}, but {against}")
         return None
     stands = stance(figure, limbs)
-    if stands.evidence < -_SURE:
+    if stands.evidence < -SURE:
         objections.append(f"{preset.title}, but its left and right are swapped")
         return None
     kinds = [kinds_of(name) for name in figure.names]
@@ -208,78 +206,16 @@ def _by_shape(rig: Rig, objections: list[str], *, trust_names: bool) -> BoneMap 
         for names in (True, False) if trust_names else (False,):
             kinds = [kinds_of(name) if names else frozenset[str]() for name in figure.names]
             bodies = find_bodies(figure, kinds)
-            if bodies and bodies[0].cost < _WORST:
-                found = _read_body(figure, bodies[0], kinds)
-                if isinstance(found, BoneMap):
-                    return found
-                against = found
+            if bodies and bodies[0].cost < LARGEST_COST:
+                read = read_body(figure, bodies[0], kinds)
+                if not isinstance(read, str):
+                    named = {joint: figure.names[at] for joint, at in read.joints.items()}
+                    return _bone_map(BY_SHAPE, named, read.confidence, read.notes)
+                against = read
         if bodies:  # a body that is not a person's: controls would not make it one
             break
     objections.append(against)
     return None
-
-
-def _read_body(figure: Figure, body: Body, kinds: list[frozenset[str]]) -> BoneMap | str:
-    """The map of one reading of a figure, or what speaks against it."""
-    sides = [[*leg.joints, *arm.joints] for leg, arm in _sides(figure, body)]
-    order = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-    joints = _named(order, *sides)
-    stands = stance(figure, joints)
-    by_name = _named_left(figure, sides) if any(kinds) else 0
-    notes: tuple[str, ...] = ()
-    swapped = stands.evidence < 0.0
-    if by_name and abs(stands.evidence) < _SURE:
-        swapped = by_name < 0
-    elif by_name and swapped != (by_name < 0):
-        notes = ("The names say left where the figure has its right side; its shape was followed.",)
-    if swapped:
-        joints = _named(order, sides[1], sides[0])
-        stands = stance(figure, joints)
-    against = objection(figure, joints)
-    pelvis = pelvis_of(figure, joints)
-    if against is None and pelvis < 0:
-        against = "it has no hips: its legs and its torso hang on no common bone"
-    if against is not None:
-        return against
-    facing = 1.0 if by_name else math.tanh(abs(stands.evidence))
-    if facing < 0.6:
-        notes = (*notes, "Which side is left is a guess: nothing shows which way the figure faces.")
-    joints["pelvis"] = pelvis
-    joints.update(torso(figure, joints, kinds, stands.up, stands.ahead))
-    sure = 0.9 * math.exp(-max(0.0, body.cost) / _WORST)
-    confidence = {
-        joint: sure * (0.4 + 0.6 * facing if joint.startswith(("left", "right")) else 1.0)
-        for joint in joints
-    }
-    bones = {joint: figure.names[at] for joint, at in joints.items()}
-    return _bone_map(BY_SHAPE, bones, confidence, notes)
-
-
-def _sides(figure: Figure, body: Body) -> list[tuple[Any, Any]]:
-    """Leg and arm of each side: those that are on the same side of the body."""
-    legs, arms = body.legs.limbs, body.arms.limbs
-    hips, shoulders = (
-        figure.heads[one.joints[0]] - figure.heads[other.joints[0]] for one, other in (legs, arms)
-    )
-    return list(zip(legs, arms if hips @ shoulders > 0.0 else arms[::-1], strict=True))
-
-
-def _named(order: tuple[str, ...], left: list[int], right: list[int]) -> dict[str, int]:
-    return {
-        f"{side}_{joint}": at
-        for side, joints in (("left", left), ("right", right))
-        for joint, at in zip(order, joints, strict=True)
-    }
-
-
-def _named_left(figure: Figure, sides: list[list[int]]) -> int:
-    """How many more names say that the first side is the left one than that it is the right one."""
-    votes = 0
-    for side, sign in zip(sides, (1, -1), strict=True):
-        for joint in side:
-            said = parse_name(figure.names[joint]).side
-            votes += sign * ((said == "left") - (said == "right"))
-    return votes
 
 
 def bone_map_to_json(bone_map: BoneMap) -> str:

@@ -35,28 +35,29 @@ class Preset:
     title: str
     bones: Mapping[str, tuple[str, ...]]
 
-    def found_in(self, rig: Rig) -> tuple[dict[str, list[str]], float]:
+    def found_in(self, known: Mapping[NameKey, list[str]]) -> tuple[dict[str, list[str]], float]:
         """Joint -> the rig's bones that the family names, the likeliest first; and a score.
 
         The score is the number of joints that found a bone; names written exactly as the family
         writes them count a little more.
+
+        Args:
+            known: The rig's bones by what their names say, from `bones_by_name`.
         """
-        known = _bones_by_key(rig)
         found: dict[str, list[str]] = {}
         exact = 0
         for joint, names in self.bones.items():
             bones: list[str] = []
             for name in names:
-                if name in rig.by_name:
-                    bones.append(name)
-                bones.extend(known.get(parse_name(name).key, ()))
+                alike = known.get(parse_name(name).key, [])
+                bones.extend(sorted(alike, key=lambda bone: bone != name))
             if bones:
                 found[joint] = list(dict.fromkeys(bones))
                 exact += bones[0] in names
         return found, len(found) + 0.5 * exact / len(_JOINTS)
 
 
-def _bones_by_key(rig: Rig) -> dict[NameKey, list[str]]:
+def bones_by_name(rig: Rig) -> dict[NameKey, list[str]]:
     """What a name says -> the bones that say so; those that move the mesh first."""
     short = without_serials(rig.by_name)
     known: dict[NameKey, list[str]] = {}

@@ -16,6 +16,21 @@ import numpy as np
 from .rig import Array, Bone, Rig
 
 
+class Distances:
+    """[N][N] distances between points [N, 3]; each row is measured when it is first asked for."""
+
+    def __init__(self, points: Array) -> None:
+        self.points = points
+        self.rows: dict[int, list[float]] = {}
+
+    def __getitem__(self, number: int) -> list[float]:
+        row = self.rows.get(number)
+        if row is None:
+            row = np.linalg.norm(self.points - self.points[number], axis=-1).tolist()
+            self.rows[number] = row
+        return row
+
+
 class Figure:
     """N joints, parents before their children.
 
@@ -39,9 +54,7 @@ class Figure:
         self.bones: tuple[Bone, ...] = tuple(rig.by_name[name] for name in self.names)
         self.heads: Array = np.array([bone.head for bone in self.bones]).reshape(-1, 3)
         count = len(self.names)
-        self.apart: list[list[float]] = np.linalg.norm(
-            self.heads[:, None] - self.heads[None], axis=-1
-        ).tolist()
+        self.apart = Distances(self.heads)
         self.children: list[list[int]] = [[] for _ in range(count + 1)]
         self.reach = np.zeros(count)
         self.size = np.ones(count, dtype=int)
@@ -122,7 +135,7 @@ def _parents(rig: Rig, moving: frozenset[str]) -> dict[str, str | None]:
         above = rig.by_name[name].parent
         while above is not None:
             found = stands_for(above)
-            if found is not None and found != name and not _hangs_on(rig, found, name):
+            if found == above or (found not in (None, name) and not _hangs_on(rig, found, name)):
                 return found
             above = rig.by_name[above].parent
         return None
@@ -153,13 +166,11 @@ def _twins(rig: Rig, moving: frozenset[str]) -> dict[str, str]:
     others = [bone for bone in rig.bones if bone.name in moving]
     if not still or not others:
         return {}
-    ends = [
-        np.array([np.concatenate((bone.head, bone.tail)) for bone in bones])
-        for bones in (still, others)
-    ]
-    apart = np.abs(ends[0][:, None] - ends[1][None]).max(axis=-1)
-    nearest = apart.argmin(axis=1)
-    lengths = np.linalg.norm(ends[0][:, 3:] - ends[0][:, :3], axis=-1)
-    near = apart[np.arange(len(still)), nearest] < 1e-3 * lengths
-    pairs = zip(still, nearest, near, strict=True)
-    return {bone.name: others[number].name for bone, number, found in pairs if found}
+    places = np.array([np.concatenate((bone.head, bone.tail)) for bone in others])
+    found = {}
+    for bone in still:
+        off = np.abs(places - np.concatenate((bone.head, bone.tail))).max(axis=-1)
+        nearest = int(off.argmin())
+        if off[nearest] < 1e-3 * np.linalg.norm(bone.tail - bone.head):
+            found[bone.name] = others[nearest].name
+    return found

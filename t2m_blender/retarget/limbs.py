@@ -17,7 +17,7 @@ from itertools import combinations
 
 import numpy as np
 
-from .figure import Figure
+from .figure import Distances, Figure
 from .rig import Array
 
 _DEEPEST = 14  # joints looked at below the place where two limbs part
@@ -34,16 +34,20 @@ class LimbForm:
         before: How much may come before its first joint (a collar, a hip joint).
         after: How much may come after its last one (a foot, a hand).
         apart: How far the first joints of both sides are apart at least.
+        ends: Cost of nothing at all after its last joint.
+        bent: Cost of a right angle at its middle joint.
     """
 
     joints: tuple[str, str, str]
     before: float
     after: float
     apart: float
+    ends: float
+    bent: float
 
 
-LEG = LimbForm(("hip", "knee", "ankle"), before=0.06, after=0.35, apart=0.08)
-ARM = LimbForm(("shoulder", "elbow", "wrist"), before=0.42, after=0.5, apart=0.24)
+LEG = LimbForm(("hip", "knee", "ankle"), 0.06, 0.35, 0.08, ends=0.6, bent=3.0)
+ARM = LimbForm(("shoulder", "elbow", "wrist"), 0.42, 0.5, 0.24, ends=0.3, bent=0.5)
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,10 @@ def _limb_cost(figure: Figure, way: list[int], at: tuple[int, int], form: LimbFo
     after = figure.reach[way[last]]
     cost = (math.log(lengths[0] / lengths[1]) / 0.35) ** 2
     cost += (max(0.0, before / whole - form.before) / 0.15) ** 2 + 0.06 * first
-    cost += (max(0.0, after / whole - form.after) / 0.2) ** 2 + 0.3 * (after == 0.0)
+    cost += (max(0.0, after / whole - form.after) / 0.2) ** 2 + form.ends * (after == 0.0)
+    straight = apart[way[first]][way[last]]
+    cosine = (straight**2 - lengths[0] ** 2 - lengths[1] ** 2) / (2.0 * lengths[0] * lengths[1])
+    cost += form.bent * max(0.0, 0.8 - cosine)
     for start, end in ((first, second), (second, last)):
         for number in range(start + 1, end):  # twist bones lie on the segment
             along, off = _on_line(apart, way[start], way[number], way[end])
@@ -180,7 +187,7 @@ def _limb_cost(figure: Figure, way: list[int], at: tuple[int, int], form: LimbFo
     return cost
 
 
-def _on_line(apart: list[list[float]], start: int, point: int, end: int) -> tuple[float, float]:
+def _on_line(apart: Distances, start: int, point: int, end: int) -> tuple[float, float]:
     """How far along the line between two joints another one is, and how far off it."""
     near, far, whole = apart[start][point], apart[point][end], apart[start][end]
     if whole == 0.0:

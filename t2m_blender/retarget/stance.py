@@ -17,7 +17,11 @@ import numpy as np
 from .figure import Figure
 from .rig import Array
 
+SURE = 1.0
+"""Evidence of the facing above which it outweighs names."""
 _SIDEWAYS_TORSO = 0.6  # |cosine| between torso and legs below which a figure goes on all fours
+
+_SAME_SIDE = 0.6  # cosine between the lines from right to left of hips and shoulders
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def _foot(figure: Figure, ankle: int) -> Array:
         if np.linalg.norm(far) > 0.0:
             return _unit(far)
     bone = figure.bones[ankle]
-    return 0.5 * _unit(bone.tail - bone.head)
+    return 0.2 * _unit(bone.tail - bone.head)  # importers turn end bones as they like
 
 
 def _bend(upper: Array, middle: Array, lower: Array) -> Array:
@@ -119,9 +123,20 @@ def objection(figure: Figure, joints: Mapping[str, int]) -> str | None:
             return f"the bones between {limb[0]}, {limb[1]} and {limb[2]} differ too much in length"
         if any(max(lengths[joint]) > 1.6 * min(lengths[joint]) for joint in limb[1:]):
             return f"its bones from {limb[0]} to {limb[2]} are not as long on both sides"
+    if not _side_by_side(figure, joints):
+        return "its arms are not on the same sides as its legs"
     if _across(figure, joints):
         return "its torso lies across its legs, as that of an animal on all fours or of a bird"
     return None
+
+
+def _side_by_side(figure: Figure, joints: Mapping[str, int]) -> bool:
+    """Whether the line between the hips runs as that between the shoulders does."""
+    hips, shoulders = (
+        _unit(figure.heads[joints[f"left_{joint}"]] - figure.heads[joints[f"right_{joint}"]])
+        for joint in ("hip", "shoulder")
+    )
+    return bool(hips @ shoulders > _SAME_SIDE)
 
 
 def _across(figure: Figure, joints: Mapping[str, int]) -> bool:

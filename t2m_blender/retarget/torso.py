@@ -113,7 +113,7 @@ def _neck_and_head(
     across = across / width
     torso = max(float((middle - figure.heads[hips].mean(axis=0)) @ up), 1e-9)
     heights = (figure.heads - middle) @ up / torso
-    beside = np.abs((figure.heads - middle) @ across) / width
+    beside = (figure.heads - middle) @ across / width
 
     def rises(joint: int) -> float:
         """How far the branch goes up, from above the chest; names count where they speak."""
@@ -132,7 +132,10 @@ def _neck_and_head(
         upward = [
             child
             for child in figure.children[joint]
-            if child not in limbs and beside[child] < 0.15 and heights[child] > heights[chest] - 0.1
+            if child not in limbs
+            and abs(beside[child]) < 0.15
+            and abs(beside[figure.below(child)].mean()) < 0.6  # not a wing
+            and heights[child] > heights[chest] - 0.1
         ]
         if not upward:
             break
