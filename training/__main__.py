@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from t2m_blender.engine.errors import InputError, T2MError
+from t2m_blender.engine.errors import T2MError
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .data import augment, inspection_report, prepare
+    from .data import augment, inspection_report, merge, prepare
 
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -38,6 +38,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("prepare", help="turn motion capture and captions into a dataset")
     prepare.add_arguments(command)
     command.set_defaults(run=prepare.run)
+
+    command = commands.add_parser("merge", help="make several datasets into one")
+    merge.add_arguments(command)
+    command.set_defaults(run=merge.run)
 
     command = commands.add_parser("augment", help="make more training clips of those in a dataset")
     augment.add_arguments(command)
@@ -49,13 +53,38 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("train-vqvae", help="stage 1: motion <-> tokens")
     _add_common(command)
+    _add_board(command)
     command.set_defaults(run=_train_vqvae)
 
     command = commands.add_parser("train-gpt", help="stage 2: text -> tokens; writes the model")
     _add_common(command)
+    _add_board(command)
     command.add_argument("--vqvae", type=Path, required=True, help="vqvae.safetensors of stage 1")
     command.add_argument("--licence", default="", help="of the weights (as the data's)")
     command.set_defaults(run=_train_gpt)
+
+    command = commands.add_parser("import-official", help="a model of published T2M-GPT files")
+    command.add_argument("vqvae", type=Path, help="published VQ-VAE, such as VQVAE/net_last.pth")
+    command.add_argument("gpt", type=Path, help="published GPT, such as net_best_fid.pth")
+    command.add_argument("-o", "--output", type=Path, required=True, help="MODEL.safetensors")
+    command.add_argument("--mean", type=Path, help="mean.npy (default: beside the VQ-VAE)")
+    command.add_argument("--std", type=Path, help="std.npy (default: beside the VQ-VAE)")
+    command.add_argument("--heads", type=int, default=16, help="of the GPT's attention (16)")
+    command.set_defaults(run=_import_official)
+
+    command = commands.add_parser("fetch-clip", help="download CLIP for the text (338 MB, MIT)")
+    command.add_argument("-o", "--output", type=Path, help="encoder file (default: beside MiniLM)")
+    command.add_argument("--vocabulary", type=Path, help="default: of the package openai-clip")
+    command.add_argument("--url", help="another place of ViT-B-32.pt")
+    command.set_defaults(run=_fetch_clip)
+
+    command = commands.add_parser("train-evaluator", help="text <-> motion, for evaluate")
+    _add_common(command)
+    command.set_defaults(run=_train_evaluator)
+
+    command = commands.add_parser("evaluate", help="real, rebuilt and generated motion, measured")
+    _add_evaluate(command)
+    command.set_defaults(run=_evaluate)
     return parser
 
 
@@ -66,14 +95,43 @@ def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="cpu", help="torch device: cpu, cuda, mps ... (cpu)")
 
 
-def _check_device(device: str) -> None:
-    import torch
+def _add_board(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--tensorboard", action="store_true", help="curves and motions in -o/board"
+    )
 
-    try:
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"torch cannot use the device '{device}' ({reason}); try cpu.") from error
+
+def _add_evaluate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("data", type=Path, help="dataset folder made by prepare")
+    command.add_argument("-o", "--output", type=Path, required=True, help="folder of the report")
+    command.add_argument(
+        "--evaluator", type=Path, required=True, metavar="FILE",
+        help="evaluator.safetensors of train-evaluator, or the published finest.tar",
+    )  # fmt: skip
+    for name, files in (
+        ("statistics", "mean.npy and std.npy"),
+        ("glove", "our_vab_data.npy ..."),
+        ("texts", "texts/ or texts.zip"),
+    ):
+        text = f"with finest.tar: the folder that holds {files}"
+        command.add_argument(f"--{name}", type=Path, metavar="FOLDER", help=text)
+    command.add_argument(
+        "--vqvae", type=Path, metavar="FILE", help="vqvae.safetensors (that of the first model)"
+    )
+    command.add_argument(
+        "--model", action="append", default=[], metavar="[LABEL=]FILE",
+        help="a model to measure; may be given several times",
+    )  # fmt: skip
+    command.add_argument("--guidance", type=float, help="of all models (each its own)")
+    command.add_argument("--temperature", type=float, help="of all models (each its own)")
+    command.add_argument("--split", default="test", choices=("train", "val", "test"), help="(test)")
+    command.add_argument("--repeats", type=int, default=20, help="(20)")
+    command.add_argument("--seed", type=int, default=0, help="of everything random (0)")
+    command.add_argument(
+        "--show", action="append", default=[], metavar="CLIP",
+        help="a clip for the page of pictures; may be given several times (six at random)",
+    )  # fmt: skip
+    command.add_argument("--device", default="cpu", help="torch device: cpu, cuda, mps ... (cpu)")
 
 
 def _train_vqvae(arguments: argparse.Namespace) -> int:
@@ -81,8 +139,14 @@ def _train_vqvae(arguments: argparse.Namespace) -> int:
     from .train_vqvae import train_vqvae
 
     config = read_config(arguments.config)
-    _check_device(arguments.device)
-    print(train_vqvae(config, arguments.data, arguments.output, device=arguments.device))
+    file = train_vqvae(
+        config,
+        arguments.data,
+        arguments.output,
+        device=arguments.device,
+        board=arguments.tensorboard,
+    )
+    print(file)
     return 0
 
 
@@ -91,7 +155,6 @@ def _train_gpt(arguments: argparse.Namespace) -> int:
     from .train_gpt import train_gpt
 
     config = read_config(arguments.config)
-    _check_device(arguments.device)
     file = train_gpt(
         config,
         arguments.data,
@@ -99,8 +162,46 @@ def _train_gpt(arguments: argparse.Namespace) -> int:
         arguments.output,
         licence=arguments.licence,
         device=arguments.device,
+        board=arguments.tensorboard,
     )
     print(file)
+    return 0
+
+
+def _train_evaluator(arguments: argparse.Namespace) -> int:
+    from .config import read_config
+    from .train_evaluator import train_evaluator
+
+    config = read_config(arguments.config)
+    print(train_evaluator(config, arguments.data, arguments.output, device=arguments.device))
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from .evaluate import run
+
+    return run(arguments)
+
+
+def _import_official(arguments: argparse.Namespace) -> int:
+    from .import_official import import_official
+
+    import_official(
+        arguments.vqvae,
+        arguments.gpt,
+        arguments.output,
+        mean=arguments.mean,
+        std=arguments.std,
+        heads=arguments.heads,
+    )
+    print(arguments.output)
+    return 0
+
+
+def _fetch_clip(arguments: argparse.Namespace) -> int:
+    from .fetch_clip import fetch_clip
+
+    print(fetch_clip(arguments.output, url=arguments.url, vocabulary=arguments.vocabulary))
     return 0
 
 

@@ -14,34 +14,38 @@ Their ids begin with "S" and the speed, "J" or "B"; mirrored copies, as everywhe
 from __future__ import annotations
 
 import argparse
-import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from t2m_blender.engine.errors import InputError
-from t2m_blender.engine.features import Facing, features_to_joints, motion_to_features
+from t2m_blender.engine.features import features_to_joints
 from t2m_blender.engine.skeleton import HUMANML3D
+from training.data.balance import balance
 from training.data.dataset import (
     Clip,
     Dataset,
-    Skipped,
     check_output,
     read_dataset,
     statistics,
     write_dataset,
 )
-from training.data.facts import measure
-from training.data.floor import Array, standing_features
+from training.data.grown import Grown, facing_of, sources_of
+from training.data.made_clips import (
+    backward_clips,
+    curved_clips,
+    gesture_clips,
+    stooping_clips,
+    turning_clips,
+)
 from training.data.mirror import mirrored_clip, mirrored_motion
+from training.data.more_captions import with_facts, with_wordings
 from training.data.new_clips import Material, body_part_clips, joined_clips, speed_clips
-from training.data.phrases import read_phrase
-from training.data.sentences import counted_sentences, sentences
+from training.data.sequences import sequence_clips
 
 _JOINED, _COMBINED = "joined", "with the upper body of another"
-_BONES = 1e-4  # metres by which a bone of a new clip may be off
+_CURVED = "continued or bent"
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,14 @@ class Augmentations:
         compose: so many pairs, one motion after the other.
         body_parts: so many pairs, the upper body of one over the legs of the other.
         facts: measured sentences for clips whose captions speak of the same.
+        curves: so many straight walks and runs, continued and most of them bent.
+        backward: so many walks played from their end.
+        turns: so many turns on the spot.
+        gestures: so many drawn gestures over captured bodies.
+        stoops: so many pick-ups and squats of people who stand.
+        sequences: so many pairs of actions with a step between.
+        balance: copies at slightly other speeds of what has fewer clips than so many.
+        wordings: so many other wordings of the captions of a clip.
         seed: of the choice of pairs.
     """
 
@@ -62,20 +74,24 @@ class Augmentations:
     compose: int = 0
     body_parts: int = 0
     facts: bool = False
+    curves: int = 0
+    backward: int = 0
+    turns: int = 0
+    gestures: int = 0
+    stoops: int = 0
+    sequences: int = 0
+    balance: int = 0
+    wordings: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
         for speed in self.speeds:
             if not 0.5 <= speed <= 2.0 or speed == 1.0:
                 raise InputError(f"A speed is between 0.5 and 2 and not 1; {speed} is not.")
-        if min(self.compose, self.body_parts, self.seed) < 0:
+        numbers = (self.compose, self.body_parts, self.curves, self.backward, self.turns,
+                   self.stoops, self.sequences)  # fmt: skip
+        if min(*numbers, self.gestures, self.balance, self.wordings, self.seed) < 0:
             raise InputError("The numbers of clips to make and the seed cannot be negative.")
-
-
-def sources_of(clip: Clip) -> tuple[str, ...]:
-    """The trials of which a clip was made: its own source, or those of all its parts."""
-    parts = re.split(r" then | over the legs of ", clip.source)
-    return tuple(dict.fromkeys(re.sub(r"\[\d+:\d+\].*$", "", part) for part in parts))
 
 
 def augment(dataset: Dataset, wanted: Augmentations) -> Dataset:
@@ -95,7 +111,7 @@ def augment(dataset: Dataset, wanted: Augmentations) -> Dataset:
     material = [_material(clip, dataset) for clip in _usable(dataset, held_out)]
     if not material:
         raise InputError(f"{dataset.name} has no train clip that may be augmented.")
-    grown = _Grown(list(dataset.clips), dict(dataset.features), facing_of(dataset, material))
+    grown = Grown(list(dataset.clips), dict(dataset.features), facing_of(dataset, material))
     numbers: dict[str, int] = {}
     numbers["at another speed"] = sum(
         grown.add(new.clip, new.joints)
@@ -103,23 +119,49 @@ def augment(dataset: Dataset, wanted: Augmentations) -> Dataset:
         for new in speed_clips(material, speed, dataset.skeleton)
     )
     for name, number, make, stream in (
+        (_CURVED, wanted.curves, curved_clips, 3),
+        ("backward", wanted.backward, backward_clips, 4),
+        ("turned on the spot", wanted.turns, turning_clips, 5),
+        ("with a drawn gesture", wanted.gestures, gesture_clips, 6),
+        ("going down and up again", wanted.stoops, stooping_clips, 10),
+    ):
+        random = np.random.default_rng([wanted.seed, stream])
+        numbers[name] = grown.fill(make(material, random, dataset.skeleton), number)
+    if wanted.sequences:
+        random = np.random.default_rng([wanted.seed, 9])
+        own = [m.clip.id for m in material]
+        parts = material + [
+            Material(clip, grown.joints(clip))
+            for clip in grown.clips[len(dataset.clips) :]
+            if clip.id not in own
+        ]
+        numbers["one after another"] = grown.fill(
+            sequence_clips(parts, random, dataset.skeleton), wanted.sequences
+        )
+    for name, number, make_pairs, stream in (
         (_JOINED, wanted.compose, joined_clips, 1),
         (_COMBINED, wanted.body_parts, body_part_clips, 2),
     ):
         random = np.random.default_rng([wanted.seed, stream])
-        numbers[name] = 0
-        candidates = make(material, number, random, dataset.skeleton)
-        while numbers[name] < number and (new := next(candidates, None)) is not None:
-            numbers[name] += grown.add(new.clip, new.joints)
+        candidates = make_pairs(material, number, random, dataset.skeleton)
+        numbers[name] = grown.fill(candidates, number)
     if wanted.facts:
         before = sum(len(clip.captions) for clip in grown.clips)
-        grown.clips[:] = [_with_facts(clip, grown.features, held_out) for clip in grown.clips]
+        grown.clips[:] = [with_facts(clip, grown.features, held_out) for clip in grown.clips]
         numbers["captions"] = sum(len(clip.captions) for clip in grown.clips) - before
+    if wanted.balance:
+        random = np.random.default_rng([wanted.seed, 7])
+        numbers["copies of what is rare"] = balance(grown, wanted.balance, held_out, random)
     if wanted.mirror:
         numbers["mirrored"] = sum(
             grown.add(mirrored_clip(clip), mirrored_motion(grown.joints(clip), dataset.skeleton))
             for clip in _mirrorable(grown.clips, held_out)
         )
+    if wanted.wordings:
+        before = sum(len(clip.captions) for clip in grown.clips)
+        random = np.random.default_rng([wanted.seed, 8])
+        grown.clips[:] = [with_wordings(clip, wanted.wordings, random) for clip in grown.clips]
+        numbers["wordings"] = sum(len(clip.captions) for clip in grown.clips) - before
     arrays = (grown.features[clip.id] for clip in grown.clips if clip.split == "train")
     mean, std = statistics(arrays, dataset.skeleton)
     return replace(
@@ -131,47 +173,6 @@ def augment(dataset: Dataset, wanted: Augmentations) -> Dataset:
         notes=(*dataset.notes, _note(numbers, wanted)),
         skipped=(*dataset.skipped, *grown.skipped),
     )
-
-
-@dataclass
-class _Grown:
-    """A dataset that grows."""
-
-    clips: list[Clip]
-    features: dict[str, NDArray[np.float32]]
-    facing: Facing
-    skipped: list[Skipped] = field(default_factory=list)
-
-    def add(self, clip: Clip, joints: Array) -> bool:
-        """Adds a clip if it is new and sound."""
-        if clip.id in self.features:
-            return False
-        try:
-            array = _checked_features(joints, self.facing)
-        except InputError as error:
-            self.skipped.append(Skipped(clip.id, f"not made: {error}", expected=True))
-            return False
-        self.clips.append(replace(clip, frames=len(array)))
-        self.features[clip.id] = array
-        return True
-
-    def joints(self, clip: Clip) -> Array:
-        return features_to_joints(self.features[clip.id].astype(np.float64), HUMANML3D)
-
-
-def facing_of(dataset: Dataset, material: list[Material]) -> Facing:
-    """How the dataset's features face: new ones must do the same."""
-    column = 0  # of the yaw's velocity
-
-    def error(facing: Facing) -> float:
-        found = []
-        for m in material[:8]:
-            again = motion_to_features(m.joints, dataset.skeleton, uniform=False, facing=facing)
-            found.append(again[:, column] - dataset.features[m.clip.id][: len(again), column])
-        return float(np.median(np.abs(np.concatenate(found))))
-
-    facings: tuple[Facing, ...] = ("body", "continuous")
-    return min(facings, key=error)
 
 
 def _usable(dataset: Dataset, held_out: set[str]) -> list[Clip]:
@@ -191,22 +192,6 @@ def _material(clip: Clip, dataset: Dataset) -> Material:
     return Material(clip, features_to_joints(array, dataset.skeleton))
 
 
-def _checked_features(joints: Array, facing: Facing) -> NDArray[np.float32]:
-    """Features that give the joints back within 1 mm, with the skeleton's bone lengths.
-
-    Raises:
-        InputError: they do not, or are not finite.
-    """
-    array = standing_features(joints, HUMANML3D, facing=facing)
-    back = features_to_joints(array.astype(np.float64), HUMANML3D)
-    parents = np.array(HUMANML3D.parents[1:])
-    lengths = np.linalg.norm(back[:, 1:] - back[:, parents], axis=-1)
-    expected = np.linalg.norm(HUMANML3D.offsets[1:], axis=-1)
-    if not np.isfinite(array).all() or np.abs(lengths - expected).max() > _BONES:
-        raise InputError("a limb's length is off, or a value is not finite")
-    return array
-
-
 def _mirrorable(clips: list[Clip], held_out: set[str]) -> list[Clip]:
     """Train clips without a mirrored copy."""
     ids = {clip.id for clip in clips}
@@ -220,30 +205,11 @@ def _mirrorable(clips: list[Clip], held_out: set[str]) -> list[Clip]:
     ]
 
 
-def _with_facts(clip: Clip, features: dict[str, NDArray[np.float32]], held_out: set[str]) -> Clip:
-    """The clip with measured sentences, where a caption of its own speaks of the same."""
-    joined = " then " in clip.source or " over the legs of " in clip.source
-    if clip.split != "train" or joined or held_out & set(sources_of(clip)):
-        return clip
-    own = {phrase.verb for text in clip.captions if (phrase := read_phrase(text))}
-    joints = features_to_joints(features[clip.id].astype(np.float64), HUMANML3D)
-    facts = measure(joints, HUMANML3D)
-    new = []
-    for text in [*sentences(facts), *counted_sentences(facts)]:
-        phrase = read_phrase(text)
-        if phrase is not None and own == {phrase.verb} and text not in clip.captions:
-            new.append(text)
-    return replace(
-        clip,
-        captions=(*clip.captions, *new),
-        caption_origins=(*clip.caption_origins, *["facts"] * len(new)),
-    )
-
-
 def _note(numbers: dict[str, int], wanted: Augmentations) -> str:
     said = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
     note = f"augmented (seed {wanted.seed}): {said or 'nothing'}"
     for name, number in (
+        (_CURVED, wanted.curves),
         (_JOINED, wanted.compose),
         (_COMBINED, wanted.body_parts),
     ):
@@ -281,6 +247,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--facts", action="store_true", help="captions with measured distances, steps, heights ..."
     )
+    for name, what in (
+        ("curves", "straight walks and runs continued and bent"),
+        ("backward", "walks played from their end"),
+        ("turns", "turns on the spot"),
+        ("gestures", "drawn gestures of the arms over captured bodies"),
+        ("stoops", "pick-ups and squats of people who stand"),
+        ("sequences", "actions one after another with a step between"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=0, metavar="N", help=f"N {what}")
+    parser.add_argument(
+        "--balance", type=int, default=0, metavar="N",
+        help="copies at slightly other speeds, until every action has N clips",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wordings", type=int, default=0, metavar="N", help="N other wordings a clip"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs (0)")
 
 
@@ -292,12 +274,11 @@ def run(args: argparse.Namespace) -> int:
         speeds = tuple(float(part) for part in args.speed.split(",") if part)
     except ValueError:
         raise InputError(f"--speed takes numbers such as 0.85,1.15, not '{args.speed}'.") from None
-    wanted = Augmentations(
-        args.mirror, speeds, args.compose, args.body_parts, args.facts, args.seed
-    )
+    names = [field.name for field in fields(Augmentations) if field.name != "speeds"]
+    wanted = Augmentations(speeds=speeds, **{name: getattr(args, name) for name in names})
     if wanted == Augmentations(seed=args.seed):
         raise InputError(
-            "Nothing to add: give --mirror, --speed, --compose, --body-parts or --facts."
+            "Nothing to add: give --mirror, --speed, --compose, --curves ...; see --help."
         )
     if args.output.resolve() == args.dataset.resolve():
         raise InputError("The output is the dataset itself; give a new folder.")

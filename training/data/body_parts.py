@@ -30,7 +30,7 @@ def combined_motion(lower: Array, upper: Array, skeleton: Skeleton) -> Array | N
 
     It cannot where the trunk would have to lean or twist otherwise than with the lower motion.
     """
-    heading = _smoothed_facing(lower, skeleton) - _smoothed_facing(upper, skeleton)
+    heading = smoothed_facing(lower, skeleton) - smoothed_facing(upper, skeleton)
     turn = quaternion_from_axis_angle(np.array([0.0, 1.0, 0.0]), heading)
     moved = set(upper_joints(skeleton))
     result = lower.copy()
@@ -94,13 +94,13 @@ def _hand_speeds(joints: Array, skeleton: Skeleton) -> Array:
     names = skeleton.joint_names
     wrists = [names.index("left_wrist"), names.index("right_wrist")]
     local = joints[:, wrists] - joints[:, [names.index("neck")]]
-    heading = -_smoothed_facing(joints, skeleton)
+    heading = -smoothed_facing(joints, skeleton)
     turn = quaternion_from_axis_angle(np.array([0.0, 1.0, 0.0]), heading)
     seen = quaternion_rotate(turn[:, None], local)
     return np.linalg.norm(np.diff(seen, axis=0), axis=-1) * skeleton.fps
 
 
-def _smoothed_facing(joints: Array, skeleton: Skeleton) -> Array:
+def smoothed_facing(joints: Array, skeleton: Skeleton) -> Array:
     """Yaw [T] in radians of where the body faces, without the swing of each step."""
     yaw = facing(joints, skeleton)
     radius = int(3 * _HEADING_SIGMA)

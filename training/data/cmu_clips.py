@@ -135,7 +135,10 @@ class Plan:
             end = min(round(window["end"] * skeleton.fps), len(trial.joints))
             taken.append((start, end))
             captions = tuple((text, "hand") for text in window["captions"])
-            cuts.append(Cut(f"cmu_{name}_{start:04d}", start, end, "train", captions))
+            id = f"cmu_{name}_{start:04d}"
+            if any(cut.id == id for cut in cuts):  # windows may overlap
+                id += f"_{end:04d}"
+            cuts.append(Cut(id, start, end, "train", captions))
         words = self.descriptions.get(self.names[name], {})
         if count - trial.first < _SHORT_GAIT and words.get("facts", True):
             gait = repeated_gait(trial.joints[trial.first :], skeleton, frames=_REPEATED)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.features import feature_columns, features_to_joints
 from t2m_blender.engine.skeleton import KIT, Skeleton
-from training.data.augment import sources_of
 from training.data.dataset import Clip, Dataset
 from training.data.floor import Array
+from training.data.grown import sources_of
 
 METRES = {KIT.name: 0.001}  # of one unit of the features, where it is not a metre
 

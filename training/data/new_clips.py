@@ -66,7 +66,7 @@ def speed_clips(material: Sequence[Material], factor: float, skeleton: Skeleton)
             id=f"S{factor:g}_{m.clip.id}",
             captions=tuple(text for text, _ in captions),
             caption_origins=tuple(origin for _, origin in captions),
-            source=f"{_part(m.clip, 0, len(m.joints))} at speed {factor:g}",
+            source=f"{part_of(m.clip, 0, len(m.joints))} at speed {factor:g}",
         )
         yield New(clip, joints)
 
@@ -103,9 +103,9 @@ def joined_clips(
         joined = joined_motion(a.joints, b.joints, skeleton)
         if joined is None or len(joined.joints) > LONGEST:
             continue
-        first = _part(a.clip, 0, joined.first_end)
-        second = _part(b.clip, joined.second_start, len(b.joints))
-        clip = _of_both(a.clip, b.clip, "J", f"{first} then {second}", captions, "joined")
+        first = part_of(a.clip, 0, joined.first_end)
+        second = part_of(b.clip, joined.second_start, len(b.joints))
+        clip = of_both(a.clip, b.clip, "J", f"{first} then {second}", captions, "joined")
         yield New(replace(clip, end_frame=len(joined.joints)), joined.joints)
 
 
@@ -148,10 +148,10 @@ def body_part_clips(
         if not captions:
             continue
         source = (
-            f"{_part(upper.clip, start, start + frames)} over the legs of "
-            f"{_part(lower.clip, under, under + frames)}"
+            f"{part_of(upper.clip, start, start + frames)} over the legs of "
+            f"{part_of(lower.clip, under, under + frames)}"
         )
-        clip = _of_both(upper.clip, lower.clip, "B", source, captions, "combined")
+        clip = of_both(upper.clip, lower.clip, "B", source, captions, "combined")
         yield New(replace(clip, end_frame=frames), joints)
 
 
@@ -167,12 +167,12 @@ def _joined_captions(a: Clip, b: Clip) -> list[str]:
     return list(dict.fromkeys(text for text in texts if text))[:_CAPTIONS]
 
 
-def _part(clip: Clip, start: int, end: int) -> str:
+def part_of(clip: Clip, start: int, end: int) -> str:
     """The frames of its source that a stretch of a clip's joints shows."""
     return f"{clip.source}[{clip.start_frame + start}:{clip.start_frame + end}]"
 
 
-def _of_both(
+def of_both(
     a: Clip, b: Clip, letter: str, source: str, captions: Sequence[str], origin: str
 ) -> Clip:
     """The row of a clip made of two, with the licences and origins of both."""

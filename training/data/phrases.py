@@ -24,17 +24,21 @@ _VERBS = (
     " wipe"
 )
 _DOUBLED = "clap drag drop flap get grab hop hug jog mop pat put run shrug sit skip spin squat stop"
-_DOUBLED += " strut swat swim tap trip trot dip step"
+_DOUBLED += " strut swat swim tap trip trot dip step flip plop bob jab"
 _UNVOICED = ("s", "sh", "ch", "x", "z")  # endings that take -es
 
 
-def _third(verb: str) -> str:
+def third_person_of(verb: str) -> str:
+    """The third person of a base form: walk -> walks."""
     if verb.endswith("y") and verb[-2] not in "aeiou":
         return verb[:-1] + "ies"
+    if verb == "have":
+        return "has"
     return verb + ("es" if verb.endswith(_UNVOICED) or verb in ("do", "go") else "s")
 
 
-def _gerund(verb: str) -> str:
+def gerund_of(verb: str) -> str:
+    """The gerund of a base form: sit -> sitting."""
     if verb.endswith("ie"):
         return verb[:-2] + "ying"
     if verb.endswith("e") and not verb.endswith(("ee", "oe")):
@@ -42,8 +46,8 @@ def _gerund(verb: str) -> str:
     return verb + (verb[-1] if verb in _DOUBLED.split() else "") + "ing"
 
 
-_THIRD = {_third(verb): verb for verb in _VERBS.split()}
-_GERUND = {_gerund(verb): verb for verb in _VERBS.split()}
+_THIRD = {third_person_of(verb): verb for verb in _VERBS.split()}
+_GERUND = {gerund_of(verb): verb for verb in _VERBS.split()}
 
 _WHO = (
     r"(?:(?:an?|the|this|that) (?:(?:standing|stick|young|male|female) )?"
@@ -83,12 +87,12 @@ class Phrase:
     @property
     def predicate(self) -> str:
         """The verb in the third person and what belongs to it."""
-        return f"{self.adverb}{_third(self.verb)}{self.rest}"
+        return f"{self.adverb}{third_person_of(self.verb)}{self.rest}"
 
     @property
     def gerund(self) -> str:
         """The same as what one is doing ("waving the right hand")."""
-        return f"{self.adverb}{_gerund(self.verb)}{self.rest}"
+        return f"{self.adverb}{gerund_of(self.verb)}{self.rest}"
 
 
 def read_phrase(caption: str) -> Phrase | None:
@@ -211,7 +215,7 @@ def read_arm_phrase(caption: str) -> ArmPhrase | None:
         return None
     gerund = re.sub(r"\b(?:his|her|its)\b", "their", phrase.gerund)
     for word in said:
-        gerund = re.sub(rf"\band {word}\b", f"and {_gerund(_THIRD[word])}", gerund)
+        gerund = re.sub(rf"\band {word}\b", f"and {gerund_of(_THIRD[word])}", gerund)
     gerund = re.sub(r"\band circles them\b", "and circling them", gerund)
     gerund = gerund.replace("wiping a window", "making wiping motions")  # no window walks along
     sides = tuple(sorted(set(_SIDE.findall(phrase.rest))))

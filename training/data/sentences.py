@@ -156,7 +156,7 @@ def _sit(f: Facts) -> list[str]:
     if f.sits_first and f.last_height > _STANDING:
         return ["a person stands up from a seat", "someone gets up from sitting"]
     if f.sitting > 0.95:
-        return ["a person sits", "someone is sitting"]
+        return ["a person remains seated", "someone stays sitting"]
     return []
 
 

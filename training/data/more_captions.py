@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""More captions for clips that there are: measured ones, and other wordings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from t2m_blender.engine.features import features_to_joints
+from t2m_blender.engine.skeleton import HUMANML3D
+from training.data.dataset import Clip
+from training.data.facts import measure
+from training.data.grown import sources_of
+from training.data.phrases import read_phrase
+from training.data.sentences import counted_sentences, sentences
+from training.data.wordings import deeds_of, wordings
+
+
+def with_facts(clip: Clip, features: dict[str, NDArray[np.float32]], held_out: set[str]) -> Clip:
+    """The clip with measured sentences, where a caption of its own speaks of the same."""
+    joined = " then " in clip.source or " over the legs of " in clip.source
+    if clip.split != "train" or joined or held_out & set(sources_of(clip)):
+        return clip
+    own = {phrase.verb for text in clip.captions if (phrase := read_phrase(text))}
+    joints = features_to_joints(features[clip.id].astype(np.float64), HUMANML3D)
+    facts = measure(joints, HUMANML3D)
+    new = []
+    for text in [*sentences(facts), *counted_sentences(facts)]:
+        phrase = read_phrase(text)
+        if phrase is not None and own == {phrase.verb} and text not in clip.captions:
+            new.append(text)
+    return replace(
+        clip,
+        captions=(*clip.captions, *new),
+        caption_origins=(*clip.caption_origins, *["facts"] * len(new)),
+    )
+
+
+def with_wordings(clip: Clip, number: int, random: np.random.Generator) -> Clip:
+    """The clip with other wordings of those of its captions that the table knows."""
+    known = [text for text in clip.captions if deeds_of(text)]
+    if clip.split != "train" or not known:
+        return clip
+    new: dict[str, None] = {}
+    for text in known:
+        for said in wordings(text, -(-number // len(known)), random):
+            if said not in clip.captions:
+                new[said] = None
+    return replace(
+        clip,
+        captions=(*clip.captions, *new),
+        caption_origins=(*clip.caption_origins, *["wording"] * len(new)),
+    )

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many wordings of one caption: other subjects, forms of the verb, synonyms and word orders.
+
+`wordings.json` holds, for what somebody does ("kicks with the {side} leg"), ways to say it. Verbs
+that change their form are marked: "*squat down and *stand back up". {side} is left or right,
+{clock} counterclockwise where {side} is left; {their}, {them}, {themself} and {they} follow the
+subject. A caption is read where it is "a person DOES", "a person DOES, then DOES" or "a person DOES
+while DOING" of these, and its wordings say the same, no more; others keep their captions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from t2m_blender.engine.errors import InputError
+from training.data.phrases import gerund_of, third_person_of
+
+_TABLE = Path(__file__).with_name("wordings.json")
+_CLOCK = {"left": "counterclockwise", "right": "clockwise"}
+# How often a word stands for counterclockwise; the others are rarer spellings.
+_COUNTER = ("counterclockwise", "counterclockwise", "counter-clockwise", "counter clockwise",
+            "anti-clockwise", "anticlockwise")  # fmt: skip
+# subject -> possessive, object, reflexive, pronoun; those that stand oftener come more than once
+_SUBJECTS = (
+    *[("a person", "their", "them", "themself", "they")] * 8,
+    *[("someone", "their", "them", "themself", "they")] * 3,
+    *[("a man", "his", "him", "himself", "he")] * 3,
+    *[("the person", "their", "them", "themself", "they")] * 3,
+    ("a woman", "her", "her", "herself", "she"),
+    ("somebody", "their", "them", "themself", "they"),
+    ("a human", "their", "them", "themself", "they"),
+    ("a figure", "its", "it", "itself", "it"),
+    ("the figure", "its", "it", "itself", "it"),
+    ("the man", "his", "him", "himself", "he"),
+    ("he", "his", "him", "himself", "he"),
+    ("she", "her", "her", "herself", "she"),
+    ("the character", "its", "it", "itself", "it"),
+    ("a guy", "his", "him", "himself", "he"),
+    ("a human figure", "its", "it", "itself", "it"),
+    ("an individual", "their", "them", "themself", "they"),
+    ("person", "their", "them", "themself", "they"),
+)
+_PLAIN = ("", "their", "them", "themself", "they")  # of an imperative or a gerund alone
+_ORDERS = ("your", "you", "yourself", "you")
+
+
+@dataclass(frozen=True)
+class _Deed:
+    """One thing done, as the table knows it.
+
+    Attributes:
+        ways: to say it, with marked verbs and pronouns still open.
+    """
+
+    ways: tuple[str, ...]
+
+
+def wordings(caption: str, number: int, random: np.random.Generator) -> list[str]:
+    """So many different wordings of a caption, or fewer, without the caption itself.
+
+    Empty where the table does not hold what the caption says.
+    """
+    parts = _read(caption)
+    if parts is None:
+        return []
+    found: dict[str, None] = {}
+    for _ in range(4 * number):
+        text = _worded(parts, random)
+        if text != caption:
+            found[text] = None
+        if len(found) == number:
+            break
+    return list(found)
+
+
+def is_known(caption: str) -> bool:
+    """Whether the table holds what the caption says."""
+    return _read(caption) is not None
+
+
+def deeds_of(caption: str) -> tuple[str, ...]:
+    """What somebody does, one after the other, as keys of the table ("kicks with the left leg")."""
+    match = re.fullmatch(r"a person (.+)", caption)
+    return tuple(re.split(r", then ", match[1])) if match and _read(caption) else ()
+
+
+def _read(caption: str) -> list[list[_Deed]] | None:
+    """Steps one after the other; each is one deed, or two at the same time."""
+    match = re.fullmatch(r"a person (.+)", caption)
+    if match is None:
+        return None
+    whole = _deed(match[1])  # a key may itself hold "then" or "while"
+    if whole is not None:
+        return [[whole]]
+    steps = []
+    for step in match[1].split(", then "):
+        first, _, gerund = step.partition(" while ")
+        deeds = [_deed(first)] + ([_gerunds().get(gerund)] if gerund else [])
+        if any(deed is None for deed in deeds):
+            return None
+        steps.append([deed for deed in deeds if deed is not None])
+    return steps
+
+
+def _deed(does: str) -> _Deed | None:
+    return _deeds().get(does)
+
+
+@cache
+def _deeds() -> dict[str, _Deed]:
+    """The table with its sides filled in."""
+    try:
+        table = json.loads(_TABLE.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{_TABLE} cannot be read ({error}).") from None
+    found = {}
+    for key, ways in table.items():
+        sides = ("left", "right") if "{side}" in key or "{clock}" in key else ("",)
+        for side in sides:
+            found[_sided(key, side)] = _Deed(tuple(_sided(way, side) for way in ways))
+    return found
+
+
+@cache
+def _gerunds() -> dict[str, _Deed]:
+    """The same under "waving with the left hand": the first way of each, as a gerund."""
+    return {_said(deed.ways[0], "gerund", _PLAIN): deed for deed in _deeds().values()}
+
+
+def _sided(text: str, side: str) -> str:
+    return text.replace("{side}", side).replace("{clock}", _CLOCK.get(side, ""))
+
+
+def _worded(steps: Sequence[Sequence[_Deed]], random: np.random.Generator) -> str:
+    subject = _SUBJECTS[random.integers(len(_SUBJECTS))]
+    form = str(random.choice(["third", "is", "gerund", "order"], p=[0.66, 0.16, 0.1, 0.08]))
+    if form == "order":
+        subject = ("", *_ORDERS)
+    elif form == "gerund":
+        subject = _PLAIN
+    said = [_step(step, form, subject, random) for step in steps]
+    start = {"third": subject[0] + " ", "is": subject[0] + " is "}.get(form, "")
+    text = start + said[0]
+    for number, (step, clause) in enumerate(zip(steps[1:], said[1:], strict=True), start=1):
+        last = number == len(said) - 1
+        join = random.integers(5) if last else random.integers(2)
+        if join == 4 and form == "third" and len(steps) == 2:
+            gerund = _step(step, "gerund", subject, random)
+            return _spelt(f"{text} before {gerund}", random)
+        pronoun = subject[4] if subject[4] != "they" else ""
+        if join == 3 and form == "third" and pronoun:
+            text += f", then {pronoun} {clause}"
+        else:
+            text += (", then ", " and then ", " and ", ", and then ", ", then ")[join] + clause
+    return _spelt(text, random)
+
+
+def _step(
+    deeds: Sequence[_Deed], form: str, subject: Sequence[str], random: np.random.Generator
+) -> str:
+    ways = [deed.ways[random.integers(len(deed.ways))] for deed in deeds]
+    if len(ways) == 2 and random.random() < 0.4:
+        ways.reverse()
+    verb = "gerund" if form == "is" else form
+    said = _said(ways[0], verb, subject)
+    if len(ways) == 2:
+        if random.random() < 0.6:
+            said += " while " + _said(ways[1], "gerund", subject)
+        else:
+            said += " and " + _said(ways[1], verb, subject)
+    return said
+
+
+def _said(way: str, form: str, subject: Sequence[str]) -> str:
+    """A way with its verbs in a form: third, gerund or order."""
+
+    def verb(match: re.Match[str]) -> str:
+        base = match[1]
+        if base == "be":
+            return "is" if subject[4] in ("he", "she", "it") else "are"
+        if form == "gerund":
+            return gerund_of(base)
+        return third_person_of(base) if form == "third" else base
+
+    text = re.sub(r"(?<=\{they\} )\*(\w+)", _after_pronoun(subject), way)
+    text = re.sub(r"\*(\w+)", verb, text)
+    for name, word in zip(("their", "them", "themself", "they"), subject[1:], strict=True):
+        text = text.replace("{" + name + "}", word)
+    return text
+
+
+def _after_pronoun(subject: Sequence[str]) -> Callable[[re.Match[str]], str]:
+    """The form of a verb that follows {they}."""
+
+    def verb(match: re.Match[str]) -> str:
+        single = subject[4] in ("he", "she", "it")
+        if match[1] == "be":
+            return "is" if single else "are"
+        return third_person_of(match[1]) if single else match[1]
+
+    return verb
+
+
+def _spelt(text: str, random: np.random.Generator) -> str:
+    word = _COUNTER[random.integers(len(_COUNTER))]
+    text = text.replace("counterclockwise", word)
+    return text.replace(" a anti", " an anti")
