@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .checkpoint import Checkpoint
 from .configs import GPTConfig, VQVAEConfig
-from .errors import OutOfMemory
+from .errors import CheckpointError, OutOfMemory
 from .layers import Array, normalised
 from .numpy_gpt import GPT, NORM_EPSILON
 from .numpy_vqvae import Decoder, Encoder
@@ -52,7 +52,12 @@ class NumpyRuntime:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        return Encoder(self._tensors, self._sizes)
+        try:
+            return Encoder(self._tensors, self._sizes)
+        except ValueError as error:
+            raise CheckpointError(
+                f"The model does not fit its own configuration: {error}"
+            ) from error
 
 
 class NumpyWriting:
