@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 from .motion import Motion
-from .planting import Legs, held_spans, plant_feet
+from .planting import Floor, Legs, held_spans, plant_feet
 from .rotations import Array
 from .skeleton import Skeleton
 
@@ -110,13 +110,12 @@ def lock_feet(motion: Motion, spans: Iterable[ContactSpan] | None = None) -> Mot
     rest = skeleton.rest_pose / size
     ankles, balls = (_feet(skeleton)[k::2] for k in (0, 1))
     standing = rest[ankles, 1] - rest[balls, 1]
-    floor = np.zeros((motion.frames, 2))
+    slope = standing / np.linalg.norm(rest[ankles] - rest[balls], axis=-1)
     shift, legs = plant_feet(
         legs_of(joints, skeleton),
         held,
         fps=motion.fps,
-        ankle_floor=floor + _ANKLE_FLOOR * standing,
-        ball_floor=floor,
+        floor=Floor(0.0, _ANKLE_FLOOR * float(standing.mean()), float(slope.mean())),
     )
     joints += shift[:, None]
     knees, hips = ([skeleton.parents[j] for j in chain] for chain in (ankles, _knees(skeleton)))

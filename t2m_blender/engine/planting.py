@@ -42,6 +42,30 @@ _POINTS = 5
 _ANKLES, _BALLS = (LEFT_ANKLE, RIGHT_ANKLE), (LEFT_BALL, RIGHT_BALL)
 
 
+@dataclass(frozen=True)
+class Floor:
+    """What feet must not sink into.
+
+    Attributes:
+        sole: Height of the balls of the feet when the figure stands.
+        heel: Height of the ankles over that.
+        slope: Sine of the angle at which the line from ball to ankle rises then.
+    """
+
+    sole: float
+    heel: float
+    slope: float
+
+    def under_ankles(self, ankles: Array, balls: Array) -> Array:
+        """[...] how high ankles [..., 3] must be for the soles under them to be on the floor.
+
+        A foot that has turned about its ball or heel has its ankle less high over its sole.
+        """
+        foot = normalise(ankles - balls)[..., 1]
+        turned = foot * self.slope + np.sqrt((1.0 - foot**2) * (1.0 - self.slope**2))
+        return self.sole + self.heel * np.maximum(turned, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class Legs:
     """Both legs over time, left then right: each [T, 2, 3], metres, y-up."""
@@ -53,7 +77,7 @@ class Legs:
 
 
 def plant_feet(
-    legs: Legs, held: NDArray[np.bool_], *, fps: float, ankle_floor: Array, ball_floor: Array
+    legs: Legs, held: NDArray[np.bool_], *, fps: float, floor: Floor
 ) -> tuple[Array, Legs]:
     """Holds feet where they are planted.
 
@@ -61,8 +85,7 @@ def plant_feet(
         legs: T frames; leg and foot bones of constant length.
         held: [T, 4] left ankle, left ball, right ankle, right ball.
         fps: Frames a second.
-        ankle_floor: [T, 2] lowest height of the ankles.
-        ball_floor: [T, 2] lowest height of the balls of the feet.
+        floor: Which ankles and balls of the feet must stay above.
 
     Returns:
         How far the pelvis moves [T, 3], and the legs below it.
@@ -75,19 +98,19 @@ def plant_feet(
         ),
         axis=1,
     )
-    floors = np.full(points.shape[:2], -np.inf)
-    floors[:, _ANKLES], floors[:, _BALLS] = ankle_floor, ball_floor
-    ground = _ground(points, held, floors)
+    ground = _ground(points, held, floor)
     shift = np.zeros_like(points)
     urgency = np.ones((max(len(points) - 1, 0), 2))
     for _ in range(_ROUNDS):
+        floors = _floors(points + shift, floor)
         shift = _next_round(shift, points, legs, held, floors, ground, urgency, fps)
         jump = np.abs(np.diff(_knee_change(shift, legs), axis=0)) * fps / 20.0
         urgency *= np.maximum(jump / _KNEE_STEP, 1.0) ** 2
     placed = points + shift
     for start, stop, channel in held_spans(held):
         placed[start:stop, 1 + channel] = placed[start:stop, 1 + channel].mean(axis=0)
-    placed[..., 1] = np.maximum(placed[..., 1], floors)
+    for _ in range(2):  # a lifted ankle makes the foot flatter
+        placed[..., 1] = np.maximum(placed[..., 1], _floors(placed, floor))
     hips = legs.hips + shift[:, None, PELVIS]
     ankles, balls = _rigid_feet(placed, legs, held)
     knees, ankles, balls = _bent_legs(hips, ankles, balls, legs, fps)
@@ -208,15 +231,23 @@ def _next_round(
     return solve_over_time(same, next_one, next_two, right).reshape(frames, _POINTS, 3)
 
 
-def _ground(points: Array, held: NDArray[np.bool_], floors: Array) -> Array:
+def _floors(points: Array, floor: Floor) -> Array:
+    """Lowest heights [T, 5] of all points [T, 5, 3]."""
+    floors = np.full(points.shape[:2], -np.inf)
+    floors[:, _ANKLES] = floor.under_ankles(points[:, _ANKLES], points[:, _BALLS])
+    floors[:, _BALLS] = floor.sole
+    return floors
+
+
+def _ground(points: Array, held: NDArray[np.bool_], floor: Floor) -> Array:
     """Heights [T, 5] on which held balls of the feet stand; NaN where none is wanted."""
     ground = np.full(points.shape[:2], np.nan)
     for start, stop, channel in held_spans(held):
         point = 1 + channel
         if point in _BALLS:
-            over = float(np.mean(points[start:stop, point, 1] - floors[start:stop, point]))
+            over = float(np.mean(points[start:stop, point, 1])) - floor.sole
             if over < _LOW:
-                ground[start:stop, point] = floors[start:stop, point] + np.clip(over, 0.0, _FLAT)
+                ground[start:stop, point] = floor.sole + np.clip(over, 0.0, _FLAT)
     return ground
 
 

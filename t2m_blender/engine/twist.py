@@ -11,6 +11,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .rotations import (
     Array,
@@ -26,6 +27,7 @@ from .skeleton import Skeleton
 
 _SMOOTH_SECONDS = 0.1
 _STRAIGHT = 0.03  # squared sine of a bend that says nothing
+_FOOT_TELLS = 0.15
 _FREE_TURN = np.radians(50.0)  # a second that a limb may always turn about itself
 _MOST_ROLL = np.radians(40.0)  # of a foot
 _UP = np.array([0.0, 1.0, 0.0])
@@ -59,7 +61,9 @@ def with_natural_twist(
     feet = (skeleton.left_feet, skeleton.right_feet)
     for ankle, toe in feet:
         knee = parents[ankle]
-        _bend_as_hinge(turns, joints, rest, (parents[knee], knee, ankle), HINGES["left_knee"], fps)
+        _bend_as_hinge(
+            turns, joints, rest, (parents[knee], knee, ankle, toe), HINGES["left_knee"], fps
+        )
         _carry(turns, joints, rest, knee, ankle, toe)
         _level_foot(turns, joints, knee, ankle, toe)
         _copy_to_leaves(turns, ankle, children)
@@ -104,25 +108,38 @@ def _bend_as_hinge(
     turns: Array,
     joints: Array,
     rest: Array,
-    limb: tuple[int, int, int],
+    limb: tuple[int, ...],
     hinge: Array,
     fps: float,
 ) -> None:
-    """Turns an upper limb about itself so that the lower one bends about the hinge at rest [3]."""
-    top, middle, end = limb
+    """Turns an upper limb about itself so that the lower one bends about the hinge at rest [3].
+
+    A fourth joint (the toes) is a weaker witness: where the foot points, the knee points.
+    """
+    top, middle, end = limb[:3]
     upper = normalise(joints[:, middle] - joints[:, top])
     lower = normalise(joints[:, end] - joints[:, middle])
-    normal = np.cross(upper, lower)
-    now = quaternion_rotate(turns[:, top], hinge)
-    angle = np.arctan2(np.sum(np.cross(now, normal) * upper, -1), np.sum(now * normal, -1))
-    # a bend across the hinge counts less, one right against it not at all
-    certain = np.sum(normal**2, axis=-1) * (0.5 + 0.5 * np.cos(angle))
-    evidence = _smoothed(certain * np.exp(1j * angle), _SMOOTH_SECONDS * fps)
-    wanted = np.angle(evidence + _STRAIGHT)
+    evidence = _witness(turns[:, top], upper, hinge, np.cross(upper, lower))
+    if len(limb) > 3:
+        foot = normalise(joints[:, limb[3]] - joints[:, end])
+        at_rest = np.cross(rest[end] - rest[limb[3]], rest[end] - rest[middle])
+        across = np.cross(foot, lower)
+        evidence += _FOOT_TELLS * _witness(turns[:, top], upper, -normalise(at_rest), across)
+    wanted = np.angle(_smoothed(evidence, _SMOOTH_SECONDS * fps) + _STRAIGHT)
     most = 0.5 * (_steps(upper) + _steps(lower)) + _FREE_TURN / fps
     turned = quaternion_from_axis_angle(upper, _no_faster(wanted, most))
     turns[:, top] = quaternion_multiply(turned, turns[:, top])
     _carry(turns, joints, rest, top, middle, end)
+
+
+def _witness(turn: Array, along: Array, at_rest: Array, now: Array) -> NDArray[np.complex128]:
+    """The angle about a segment [T, 3] that brings a direction at rest [3] to where it is now
+    [T, 3], as a complex number of the length of its certainty: squared length of the direction,
+    less for angles that joints do not go to, nothing for half a turn."""
+    carried = quaternion_rotate(turn, at_rest)
+    angle = np.arctan2(np.sum(np.cross(carried, now) * along, -1), np.sum(carried * now, -1))
+    certain = np.sum(now**2, axis=-1) * (0.5 + 0.5 * np.cos(angle))
+    return np.asarray(certain * np.exp(1j * angle))
 
 
 def _steps(directions: Array) -> Array:
@@ -168,7 +185,7 @@ def _no_faster(angles: Array, most: Array) -> Array:
     return followed
 
 
-def _smoothed(values: Array, sigma: float) -> Array:
+def _smoothed(values: NDArray[np.complex128], sigma: float) -> NDArray[np.complex128]:
     """A Gaussian over time [T], in frames, the ends held."""
     radius = max(int(3.0 * sigma + 0.5), 1)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..engine.feet import ADULT_LEG, ContactSpan, held_to_spans, spans_to_held
-from ..engine.planting import Legs, plant_feet
+from ..engine.planting import Floor, Legs, plant_feet
 from ..engine.rotations import (
     matrix_to_quaternion,
     normalise,
@@ -30,7 +30,6 @@ from .calibration import SIDES, Calibration, calibrate, skeleton_leg_length
 from .posing import location_axes, posed_bones, rotation_part
 from .rig import Array, PoseTrack, Rig
 
-_UP: Array = np.array([0.0, 1.0, 0.0])
 _LEG = ("hip", "knee", "ankle", "foot")
 
 
@@ -80,15 +79,14 @@ def lock_pose(
     )
     before = Legs(hips, knees, ankles, np.stack(balls, axis=1))
     sole = calibration.sole * adult
-    lift = np.stack([quaternion_rotate(turns[f"{s}_ankle"], _UP) for s in SIDES], axis=1)
-    heel = (calibration.ankle_height - calibration.sole) * adult
+    slope = np.mean([_level_foot(side, feet[side], calibration) for side in SIDES])
+    floor = Floor(sole, (calibration.ankle_height - calibration.sole) * adult, float(slope))
     held = spans_to_held(contacts, track.frames)
     shift, after = plant_feet(
         before,
         held,
         fps=track.rate,
-        ankle_floor=sole + heel * np.maximum(lift[..., 1], 0.0),
-        ball_floor=np.full((track.frames, 2), sole),
+        floor=floor,
     )
 
     for number, side in enumerate(SIDES):
@@ -121,6 +119,12 @@ def _rest_foot(side: str, calibration: Calibration, skeleton: Skeleton) -> Array
     pose, names = skeleton.rest_pose, skeleton.joint_names
     foot = calibration.scale * (pose[names.index(toe)] - pose[names.index(ankle)])
     return np.asarray(quaternion_rotate(quaternion_conjugate(calibration.turns[ankle]), foot))
+
+
+def _level_foot(side: str, foot: Array, calibration: Calibration) -> float:
+    """Sine of the slope of the line from ball to ankle when the figure stands."""
+    standing = quaternion_rotate(calibration.turns[f"{side}_ankle"], foot)
+    return float(-standing[1] / np.linalg.norm(standing))
 
 
 def _bent_toes(turn: Array, rest: Array, height: Array) -> Array:

@@ -159,7 +159,7 @@ def test_frames_at_other_rates(clip: Motion, rate: float) -> None:
     for track in (natural, asked):
         for end in (0, -1):
             same = quaternion_angle(track.rotations[end], original.rotations[end])
-            assert np.degrees(same).max() < 3.0  # twists are smoothed over time
+            assert np.degrees(same).max() < 4.0  # twists are smoothed over time
             assert np.allclose(
                 track.translations["pelvis"][end], original.translations["pelvis"][end], atol=1e-4
             )
