@@ -166,13 +166,13 @@ def _by_family(
     pelvis = pelvis_of(figure, joints)
     if pelvis >= 0 and joints["pelvis"] not in figure.above(pelvis):
         joints["pelvis"] = pelvis
-    # The family's own words stand, but where it names fewer spine bones than there are.
-    if "spine3" in seen and seen["spine3"] != joints.get("spine3"):
-        joints = {joint: at for joint, at in joints.items() if not joint.startswith("spine")}
-    carries_legs = {*figure.above(joints["left_hip"]), *figure.above(joints["right_hip"])}
-    joints = {
-        joint: at for joint, at in joints.items() if not (joint in TORSO[1:] and at in carries_legs)
-    }
+    # The family's own words stand, but where the spine has more bones than it names, or where the
+    # legs hang on one of them.
+    spine = {at for joint, at in joints.items() if joint.startswith("spine")}
+    if "spine3" in seen and (
+        seen["spine3"] != joints.get("spine3") or spine & set(figure.above(joints["left_hip"]))
+    ):
+        joints = {joint: at for joint, at in joints.items() if at not in spine}
     confidence = dict.fromkeys(joints, 1.0)
     for joint, at in seen.items():
         if at not in joints.values():

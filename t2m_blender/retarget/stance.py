@@ -23,6 +23,8 @@ _SIDEWAYS_TORSO = 0.6  # |cosine| between torso and legs below which a figure go
 
 _SAME_SIDE = 0.6  # cosine between the lines from right to left of hips and shoulders
 
+_SHORTEST_LIMB = 0.25  # of a leg or an arm, in parts of the torso
+
 
 @dataclass(frozen=True)
 class Stance:
@@ -123,6 +125,14 @@ def objection(figure: Figure, joints: Mapping[str, int]) -> str | None:
             return f"the bones between {limb[0]}, {limb[1]} and {limb[2]} differ too much in length"
         if any(max(lengths[joint]) > 1.6 * min(lengths[joint]) for joint in limb[1:]):
             return f"its bones from {limb[0]} to {limb[2]} are not as long on both sides"
+    hips, shoulders = (
+        (figure.heads[joints[f"left_{joint}"]] + figure.heads[joints[f"right_{joint}"]]) / 2
+        for joint in ("hip", "shoulder")
+    )
+    for limb in limbs:
+        length = sum(lengths[limb[1]] + lengths[limb[2]]) / 2
+        if length < _SHORTEST_LIMB * np.linalg.norm(shoulders - hips):
+            return f"its bones from {limb[0]} to {limb[2]} are too short for its torso"
     if not _side_by_side(figure, joints):
         return "its arms are not on the same sides as its legs"
     if _across(figure, joints):
