@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ..engine.errors import InputError
 from ..engine.skeleton import HUMANML3D
+from .bodies import find_bodies
 from .families import Preset, bones_by_name, load_presets
 from .figure import Figure
-from .limbs import find_bodies
 from .names import kinds_of
 from .rig import Rig
 from .shape import LARGEST_COST, read_body

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two arms and two legs, found in a tree of joints by what they are like, whatever they are called.
+"""Pairs of limbs, found in a tree of joints by what they are like, whatever they are called.
 
 A limb is three joints, one below another, with two segments of about the same length; it comes
 twice, once on each side, with the same lengths. Lengths and branches do not depend on the pose at
-rest, so that is what is measured first. Legs part nearest the root, arms below a head. Everything
-is a cost: a limb unlike a person's is not forbidden, but loses against one that is like it.
-Names that mean something (`names.kinds_of`) are one more hint.
+rest, so that is what is measured first. Everything is a cost: a limb unlike a person's is not
+forbidden, but loses against one that is like it. Names that mean something (`names.kinds_of`) are
+one more hint.
 """
 
 from __future__ import annotations
@@ -15,14 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import numpy as np
-
 from .figure import Distances, Figure
-from .rig import Array
 
 _DEEPEST = 14  # joints looked at below the place where two limbs part
 _KEPT = 4  # readings of one limb that are compared with those of the other side
-_TRIED = 16  # pairs of limbs tried as legs, and as arms
 
 
 @dataclass(frozen=True)
@@ -70,35 +66,7 @@ class Pair:
     cost: float
 
 
-@dataclass(frozen=True)
-class Body:
-    """Two legs and two arms, and what speaks against them."""
-
-    legs: Pair
-    arms: Pair
-    cost: float
-
-
-def find_bodies(figure: Figure, kinds: Sequence[frozenset[str]]) -> list[Body]:
-    """Every reading of a figure as a person, the likeliest first.
-
-    Args:
-        figure: N joints.
-        kinds: [N] what the names say that each may be.
-    """
-    tops = _tops(figure)
-    legs = _likeliest(list(_pairs(figure, kinds, tops, LEG)))
-    arms = _likeliest(list(_pairs(figure, kinds, tops, ARM)))
-    found = [
-        Body(leg, arm, _body_cost(figure, leg, arm, legs))
-        for leg in legs
-        for arm in arms
-        if not _shared(figure, leg, arm)
-    ]
-    return sorted(found, key=lambda body: body.cost)
-
-
-def _tops(figure: Figure) -> dict[int, list[tuple[int, int]]]:
+def limb_tops(figure: Figure) -> dict[int, list[tuple[int, int]]]:
     """Joint -> the pairs of its children from which two like limbs may go down."""
     pairs: dict[int, list[tuple[int, int]]] = {}
     for parting in range(-1, len(figure.names)):
@@ -118,12 +86,20 @@ def _tops(figure: Figure) -> dict[int, list[tuple[int, int]]]:
     }
 
 
-def _pairs(
+def limb_pairs(
     figure: Figure,
     kinds: Sequence[frozenset[str]],
     tops: dict[int, list[tuple[int, int]]],
     form: LimbForm,
 ) -> Iterator[Pair]:
+    """The likeliest limbs of one form below each pair of `limb_tops`.
+
+    Args:
+        figure: N joints.
+        kinds: [N] what the names say that each may be.
+        tops: As `limb_tops` found them.
+        form: A leg or an arm.
+    """
     limbs = {
         top: _limbs(figure, top, kinds, form)
         for pairs in tops.values()
@@ -144,7 +120,7 @@ def _limbs(figure: Figure, top: int, kinds: Sequence[frozenset[str]], form: Limb
     apart = figure.apart
     least = 0.3 * figure.reach[top]
     ways: dict[int, list[int]] = {top: [top]}
-    found = []
+    found: list[Limb] = []
     for lower in figure.below(top)[1:]:
         above = ways.get(figure.parents[lower])
         if above is None or len(above) >= _DEEPEST:
@@ -158,26 +134,40 @@ def _limbs(figure: Figure, top: int, kinds: Sequence[frozenset[str]], form: Limb
             cost = _limb_cost(figure, way, (first, second), form)
             for joint, wanted in zip(joints, form.joints, strict=True):
                 cost += _name_cost(kinds[joint], wanted)
-            found.append(Limb(joints, lengths, cost))
-    return sorted(found, key=lambda limb: limb.cost)[:_KEPT]
+            if len(found) == _KEPT and cost >= found[-1].cost:
+                continue
+            cost += _between_cost(figure, way, (first, second))
+            found = sorted([*found, Limb(joints, lengths, cost)], key=lambda limb: limb.cost)
+            del found[_KEPT:]
+    return found
 
 
 def _limb_cost(figure: Figure, way: list[int], at: tuple[int, int], form: LimbForm) -> float:
+    """What speaks against a limb with the joints `at` and the last of a way, by its lengths."""
+    first, second = at
+    apart = figure.apart
+    lengths = apart[way[first]][way[second]], apart[way[second]][way[-1]]
+    whole = sum(lengths)
+    before = sum(apart[way[k]][way[k + 1]] for k in range(first))
+    after = figure.reach[way[-1]]
+    cost = (math.log(lengths[0] / lengths[1]) / 0.35) ** 2
+    cost += (max(0.0, before / whole - form.before) / 0.15) ** 2 + 0.06 * first
+    cost += (max(0.0, after / whole - form.after) / 0.2) ** 2 + form.ends * (after == 0.0)
+    straight = apart[way[first]][way[-1]]
+    cosine = (straight**2 - lengths[0] ** 2 - lengths[1] ** 2) / (2.0 * lengths[0] * lengths[1])
+    return cost + form.bent * max(0.0, 0.8 - cosine)
+
+
+def _between_cost(figure: Figure, way: list[int], at: tuple[int, int]) -> float:
+    """What speaks against it by the joints in between: twist bones lie on a segment."""
     first, second = at
     last = len(way) - 1
     apart = figure.apart
     lengths = apart[way[first]][way[second]], apart[way[second]][way[last]]
     whole = sum(lengths)
-    before = sum(apart[way[k]][way[k + 1]] for k in range(first))
-    after = figure.reach[way[last]]
-    cost = (math.log(lengths[0] / lengths[1]) / 0.35) ** 2
-    cost += (max(0.0, before / whole - form.before) / 0.15) ** 2 + 0.06 * first
-    cost += (max(0.0, after / whole - form.after) / 0.2) ** 2 + form.ends * (after == 0.0)
-    straight = apart[way[first]][way[last]]
-    cosine = (straight**2 - lengths[0] ** 2 - lengths[1] ** 2) / (2.0 * lengths[0] * lengths[1])
-    cost += form.bent * max(0.0, 0.8 - cosine)
+    cost = 0.0
     for start, end in ((first, second), (second, last)):
-        for number in range(start + 1, end):  # twist bones lie on the segment
+        for number in range(start + 1, end):
             along, off = _on_line(apart, way[start], way[number], way[end])
             cost += 0.05 + (off / (0.1 * whole)) ** 2
             if start == first and along < 0.3 * lengths[0] and off > 0.4 * abs(along):
@@ -223,84 +213,3 @@ def _pair(
     between = figure.apart[one.joints[0]][other.joints[0]] / length
     cost += (max(0.0, form.apart - between) / 0.06) ** 2
     return Pair(parting, tops, limbs, float(length), float(cost))
-
-
-def _likeliest(pairs: list[Pair]) -> list[Pair]:
-    longest = max((pair.length for pair in pairs if pair.cost < 4.0), default=0.0)
-    sane = [pair for pair in pairs if pair.length > 0.15 * longest]
-    return sorted(sane, key=lambda p: p.cost + 1.5 * np.log(max(longest / p.length, 1.0)))[:_TRIED]
-
-
-def _shared(figure: Figure, legs: Pair, arms: Pair) -> bool:
-    """Whether the same joints, or one below the other, would be arms and legs."""
-    return any(
-        leg == arm or figure.is_below(arm, leg) or figure.is_below(leg, arm)
-        for leg in legs.tops
-        for arm in arms.tops
-    )
-
-
-def _body_cost(figure: Figure, legs: Pair, arms: Pair, all_legs: list[Pair]) -> float:
-    hips, shoulders = (_middle(figure, pair, 0) for pair in (legs, arms))
-    torso = shoulders - hips
-    up = torso / max(float(np.linalg.norm(torso)), 1e-9)
-    heights = (figure.heads - hips) @ up
-    cost = legs.cost + arms.cost
-    cost += 1.5 * float(np.log(max(all_legs[0].length / legs.length, 1.0)))
-    cost += 0.5 * (np.log(arms.length / legs.length / 0.75) / 0.5) ** 2
-    # Arms part further from the root than legs do.
-    if legs.parting == arms.parting:
-        cost += 2.0
-    elif figure.is_below(legs.parting, arms.parting):
-        cost += 6.0
-    # Something goes on up between the arms.
-    middle = [c for c in figure.children[arms.parting] if c not in arms.tops]
-    rises = [max(float(heights[b]) for b in figure.below(c)) for c in middle]
-    beside = [c for c in middle if c not in legs.tops]
-    if not beside or max(rises, default=-np.inf) < heights[arms.limbs[0].joints[0]]:
-        cost += 2.0
-    # Fingers.
-    cost += 2.0 if _branches(figure, legs) else 0.0
-    cost -= 1.0 if _branches(figure, arms) else 0.0
-    # Legs reach the floor; a skirt does not, and has more pairs than one.
-    ankles = _middle(figure, legs, 2)
-    lowest = float(heights[figure.below(legs.parting)].min())
-    above_floor = (float((ankles - hips) @ up) - lowest) / legs.length
-    cost += 3.0 * max(0.0, above_floor - 0.4)
-    alike = {
-        pair.tops
-        for pair in all_legs
-        if pair.parting == legs.parting
-        and not set(pair.tops) & set(legs.tops)
-        and abs(np.log(pair.length / legs.length)) < 0.15
-    }
-    cost += 0.7 * len(alike)
-    return float(cost - (0.8 if _has_feet(figure, legs) else 0.0))
-
-
-def _middle(figure: Figure, pair: Pair, joint: int) -> Array:
-    one, other = (figure.heads[limb.joints[joint]] for limb in pair.limbs)
-    return np.asarray((one + other) / 2)
-
-
-def _branches(figure: Figure, pair: Pair) -> bool:
-    """Whether both limbs end in three or more branches of two joints or more."""
-    return all(
-        sum(figure.size[child] > 1 for child in figure.children[limb.joints[2]]) > 2
-        for limb in pair.limbs
-    )
-
-
-def _has_feet(figure: Figure, legs: Pair) -> bool:
-    """Whether something goes off at an angle after both ankles."""
-    for limb in legs.limbs:
-        _, knee, ankle = limb.joints
-        shin = figure.heads[ankle] - figure.heads[knee]
-        feet = [figure.heads[child] - figure.heads[ankle] for child in figure.below(ankle)[1:]]
-        if not any(
-            np.linalg.norm(foot) > 0.1 * np.linalg.norm(shin)
-            and foot @ shin < 0.9 * np.linalg.norm(foot) * np.linalg.norm(shin)
-            for foot in feet
-        ):
-            return False
-    return True

@@ -7,14 +7,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .bodies import Body
 from .figure import Figure
-from .limbs import ARM, LEG, Body
+from .limbs import ARM, LEG
 from .names import parse_name
 from .stance import SURE, objection, stance
 from .torso import pelvis_of, torso
 
 LARGEST_COST = 5.0
-"""Of a body (see `limbs`) that is still read as a person."""
+"""Of a body (see `bodies`) that is still read as a person."""
 _GUESSED = 0.6  # confidence in the facing below which the user is told
 
 
