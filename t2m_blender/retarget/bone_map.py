@@ -149,8 +149,8 @@ def _by_family(
     rig: Rig, preset: Preset, candidates: Mapping[str, list[str]], objections: list[str]
 ) -> BoneMap | None:
     """The map by the names of one family, if the bones stand as its names say."""
-    named = {bones[0] for bones in candidates.values()}
-    figure = Figure(rig, {bone.name for bone in rig.bones if bone.deform} | named)
+    likeliest = {bones[0] for bones in candidates.values()}
+    figure = Figure(rig, {bone.name for bone in rig.bones if bone.deform} | likeliest)
     joints = _hanging_together(figure, candidates)
     limbs = {joint: joints[joint] for joint in LIMBS}
     against = objection(figure, limbs)
@@ -161,6 +161,9 @@ def _by_family(
     if stands.evidence < -SURE:
         objections.append(f"{preset.title}, but its left and right are swapped")
         return None
+    if preset.by_user:
+        named = {joint: figure.names[at] for joint, at in joints.items()}
+        return _bone_map(preset.name, named, dict.fromkeys(named, 1.0))
     kinds = [kinds_of(name) for name in figure.names]
     seen = torso(figure, joints, kinds, stands.up, stands.ahead)
     pelvis = pelvis_of(figure, joints)
@@ -245,7 +248,8 @@ def bone_map_from_json(text: str, rig: Rig) -> BoneMap:
         family = str(data["family"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"The bone map kept with {rig.name!r} cannot be read ({error}); detect the bones again."
+            f"The bone map kept with {rig.name!r} cannot be read ({error}); press Recognise "
+            "Again in the panel Rig."
         ) from error
     gone = [bone for bone in bones.values() if bone not in rig.by_name]
     if gone:

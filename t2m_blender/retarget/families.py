@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -29,11 +29,13 @@ class Preset:
         name: Of its file.
         title: For people.
         bones: Joint name -> the bones that may play it, the likeliest first.
+        by_user: It is from a user's folder: what it says and leaves out stands as it is.
     """
 
     name: str
     title: str
     bones: Mapping[str, tuple[str, ...]]
+    by_user: bool = False
 
     def found_in(self, known: Mapping[NameKey, list[str]]) -> tuple[dict[str, list[str]], float]:
         """Joint -> the rig's bones that the family names, the likeliest first; and a score.
@@ -72,7 +74,7 @@ def load_presets(folders: Iterable[Path] = ()) -> tuple[Preset, ...]:
     Raises:
         InputError: A file is not a preset.
     """
-    own = [preset for folder in folders for preset in _read_folder(folder)]
+    own = [replace(preset, by_user=True) for folder in folders for preset in _read_folder(folder)]
     return (*own, *_built_in())
 
 
