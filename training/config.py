@@ -152,7 +152,7 @@ class EvaluatorTraining(Optimisation):
     """
 
     batch_size: int = 64
-    steps: int = 450
+    steps: int = 900
     learning_rate: float = 5e-4
     warm_up: int = 100
     weight_decay: float = 0.05

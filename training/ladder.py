@@ -9,7 +9,7 @@ pool of its own drawn anew, and mirrored copies are left out, since they are no 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,9 +134,10 @@ def embedding_figures(
         values = [float(matching.r_precision[place]) for matching in matchings]
         figures[name] = _estimate(values, _mean_of(hits[:, place]), clips, seed)
     first = repeats[0]
-    figures[FID] = _estimate(
+    found = _estimate(
         fids, lambda rows, _: fid(first.real[rows], first.motion[rows]), first.clips, seed
     )
+    figures[FID] = replace(found, low=max(0.0, found.low))
     values = [matching.mm_dist for matching in matchings]
     figures[MM_DIST] = _estimate(values, _mean_of(apart), clips, seed)
     figures[DIVERSITY] = _estimate(
