@@ -7,6 +7,7 @@ itself; from 4.4 they live in the channel bag of a slot; from 5.0 nowhere else. 
 Keys are linear: there is one on every frame, so each is a sample of the motion and straight lines
 between samples neither overshoot nor let a foot drift, as in Blender's own BVH and glTF importers.
 Handles are auto-clamped, so that after thinning the keys, T > Bezier gives smooth curves at once.
+Where fewer keys were asked for, curves are smooth (Bezier, handles aligned).
 What is set once for the whole Action (a switch from IK to FK) is one constant key.
 """
 
@@ -17,6 +18,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engine.errors import InputError
 from .channels import Channel
@@ -176,13 +178,28 @@ def _write_curve(curves: Any, groups: Any, channel: Channel, frame_start: int) -
 def _write_keys(curve: bpy.types.FCurve, channel: Channel, frame_start: int) -> None:
     points, count = curve.keyframe_points, len(channel.values)
     points.add(count)
-    coordinates = np.empty((count, 2), dtype=np.float32)
-    coordinates[:, 0] = np.arange(frame_start, frame_start + count)
-    coordinates[:, 1] = channel.values
-    points.foreach_set("co", coordinates.ravel())
-    for setting, value in (_LINEAR if count > 1 else _CONSTANT).items():
+    frames = np.arange(count) if channel.frames is None else channel.frames
+    coordinates = _pairs(frames + frame_start, channel.values)
+    points.foreach_set("co", coordinates)
+    settings = _LINEAR if count > 1 else _CONSTANT
+    if channel.slopes is not None:
+        settings = _BEZIER
+        third = np.diff(frames) / 3.0
+        for name, reach in (
+            ("handle_left", -np.r_[1.0, third]),
+            ("handle_right", np.r_[third, 1.0]),
+        ):
+            values = channel.values + reach * channel.slopes
+            points.foreach_set(name, _pairs(frames + frame_start + reach, values))
+    for setting, value in settings.items():
         points.foreach_set(setting, np.full(count, value, dtype=np.int32))
     curve.update()
+
+
+def _pairs(frames: NDArray[Any], values: NDArray[np.float64]) -> NDArray[np.float32]:
+    pairs = np.empty((len(frames), 2), dtype=np.float32)
+    pairs[:, 0], pairs[:, 1] = frames, values
+    return pairs.ravel()
 
 
 def _enum_number(setting: str, item: str) -> int:
@@ -193,6 +210,11 @@ _LINEAR = {
     "interpolation": _enum_number("interpolation", "LINEAR"),
     "handle_left_type": _enum_number("handle_left_type", "AUTO_CLAMPED"),
     "handle_right_type": _enum_number("handle_right_type", "AUTO_CLAMPED"),
+}
+_BEZIER = {
+    "interpolation": _enum_number("interpolation", "BEZIER"),
+    "handle_left_type": _enum_number("handle_left_type", "ALIGNED"),
+    "handle_right_type": _enum_number("handle_right_type", "ALIGNED"),
 }
 _CONSTANT = {"interpolation": _enum_number("interpolation", "CONSTANT")}
 

@@ -6,12 +6,13 @@ locked. Main thread only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from ..retarget.key_reduction import reduced_keys
 from ..retarget.rig import PoseTrack
 from ..retarget.rotation_modes import (
     AXIS_ANGLE,
@@ -35,13 +36,17 @@ class Channel:
         bone: Whose group it goes into.
         path: From the armature object, with the bone's name quoted.
         index: In that property.
-        values: [T] one a frame; [1] for what stays as it is set on the first.
+        values: [T] one a frame; [1] for what stays as it is set on the first; [K] of the keys.
+        frames: [K] the frames that have a key, counted from 0; None where all have one.
+        slopes: [K] change a frame at each key of a smooth curve; None for straight lines.
     """
 
     bone: str
     path: str
     index: int
     values: Array
+    frames: NDArray[np.int64] | None = None
+    slopes: Array | None = None
 
 
 def pose_channels(armature: bpy.types.Object, track: PoseTrack) -> tuple[list[Channel], list[str]]:
@@ -78,6 +83,36 @@ def pose_channels(armature: bpy.types.Object, track: PoseTrack) -> tuple[list[Ch
     return channels, locked
 
 
+def with_fewer_keys(channels: Sequence[Channel], angle: float, length: float) -> list[Channel]:
+    """Smooth curves through fewer keys, those of one property on the same frames.
+
+    Args:
+        channels: One value a frame.
+        angle: By how many radians a bone may be turned away from what it did.
+        length: How far it may be from where it was.
+    """
+    by_path: dict[str, list[Channel]] = {}
+    for channel in channels:
+        by_path.setdefault(channel.path, []).append(channel)
+    reduced: list[Channel] = []
+    for path, parts in by_path.items():
+        values = np.stack([channel.values for channel in parts], axis=1)
+        if len(values) == 1:
+            reduced += parts
+            continue
+        if path.endswith(".location"):
+            tolerance = length
+        else:
+            tolerance = angle / 2.0 if path.endswith("_quaternion") else angle
+        keys = reduced_keys(values, tolerance, bezier=True)
+        for number, channel in enumerate(parts):
+            slopes = None if keys.slopes is None else keys.slopes[:, number]
+            reduced.append(
+                replace(channel, values=keys.values[:, number], frames=keys.frames, slopes=slopes)
+            )
+    return reduced
+
+
 def locked_message(locked: Sequence[str]) -> str:
     """What the user is told of channels that were left as they are."""
     more = f" and {len(locked) - _NAMED_LOCKS} more" if len(locked) > _NAMED_LOCKS else ""
@@ -94,7 +129,8 @@ def _property(mode: str) -> str:
 def _rotation_locks(bone: bpy.types.PoseBone) -> tuple[str, tuple[bool, ...]]:
     """Letters of what can be locked, and whether each is."""
     three = tuple(bone.lock_rotation)
-    if bone.rotation_mode in _PROPERTIES and bone.lock_rotations_4d:
+    by_component = bone.rotation_mode in _PROPERTIES and bone.lock_rotations_4d
+    if by_component and not all(three):  # with x, y and z locked, w has nothing left to say
         return "wxyz", (bone.lock_rotation_w, *three)
     return "xyz", three
 

@@ -58,8 +58,8 @@ def selected_armatures(context: bpy.types.Context) -> list[bpy.types.Object]:
     return list(dict.fromkeys(armature for armature in found if armature is not None))
 
 
-def check_target(context: bpy.types.Context) -> tuple[bpy.types.Object | None, Rig]:
-    """The armature that will move (None for a new figure) and its rig, before anything is made.
+def check_target(context: bpy.types.Context) -> tuple[bpy.types.Object | None, Target]:
+    """The armature that will move (None for a new figure) and its bones, before anything is made.
 
     Raises:
         InputError: If it is not clear which one, if it is not one that can be moved, or if Blender
@@ -71,14 +71,16 @@ def check_target(context: bpy.types.Context) -> tuple[bpy.types.Object | None, R
     if armatures:
         armature = armatures[0]
         check_writable(armature)
-        rig = armature_to_rig(armature)
-        bone_map_of(armature, rig)
-        return armature, rig
+        return armature, _target(armature, armature_to_rig(armature))
     if context.mode != "OBJECT":
         raise InputError("Switch to Object Mode first: a new figure cannot be made in this mode.")
     if not context.scene.is_editable:
         raise InputError("This scene is linked from another file; open a scene of this file.")
-    return None, new_figure(context.scene)
+    return None, _target(None, new_figure(context.scene))
+
+
+def _target(armature: bpy.types.Object | None, rig: Rig) -> Target:
+    return Target.of(rig, bone_map_of(armature, rig))
 
 
 def place_motion(
@@ -107,10 +109,9 @@ def place_motion(
         InputError: It cannot be placed; nothing is changed.
     """
     options = options or PlacementOptions()
-    armature, rig = check_target(context)
-    target = Target.of(rig, bone_map_of(armature, rig))
+    armature, target = check_target(context)
     scene = context.scene
-    free = free_pose(target, generated.motion, scene_rate(scene), frames)
+    free = free_pose(target, generated.motion, scene_rate(scene), frames, options)
     contacts = contact_spans(generated.motion) if options.foot_lock else ()
     contacts = resampled_spans(contacts, generated.motion.frames, free.frames)
     track = held_pose(target, free, contacts, options.travel)
@@ -154,8 +155,7 @@ def relock_feet(context: bpy.types.Context, armature: bpy.types.Object) -> int:
     if action is None or not action.is_editable:
         raise InputError(f'"{armature.name}" has no Action of its own whose feet could be held.')
     free, options = kept_free_pose(action)
-    rig = armature_to_rig(armature)
-    target = Target.of(rig, bone_map_of(armature, rig))
+    target = _target(armature, armature_to_rig(armature))
     first = round(action.frame_range[0])
     contacts = read_contacts(action, first)
     track = held_pose(target, free, contacts, options.travel)

@@ -28,7 +28,7 @@ from ..retarget.foot_lock import lock_pose
 from ..retarget.rig import PoseTrack, Rig
 from ..retarget.solve import motion_to_pose, translated_bone
 from ..retarget.travel import Travel, put_travel
-from .channels import Channel, pose_channels
+from .channels import Channel, pose_channels, with_fewer_keys
 from .control_keys import control_track, switch_channels
 
 FREE_POSE = "t2m_free_pose"
@@ -42,12 +42,17 @@ class PlacementOptions:
     Attributes:
         foot_lock: Planted feet stand still.
         travel: Where the way over the floor goes: "hips", "root" (the root bone) or "none".
+        joint_limits: Joints stay within what people can do.
         ik: Limbs of a control rig that are keyed by IK: "hands", "feet".
+        key_error: Smooth curves of fewer keys: by how many radians a bone may be turned away from
+            the full motion, and over a leg's length moved; None keys every frame.
     """
 
     foot_lock: bool = True
     travel: Travel = "hips"
+    joint_limits: bool = False
     ik: frozenset[str] = frozenset()
+    key_error: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +75,7 @@ class Target:
 
     @property
     def solved(self) -> Rig:
-        """What motions are solved on; of a control rig only the joints, which its controls drive."""
+        """What motions are solved on: of a control rig only the joints that its controls drive."""
         return self.rig if self.family is None else joint_rig(self.rig, self.bone_map)
 
 
@@ -89,9 +94,19 @@ class RigChannels:
     switches_before: dict[str, float]
 
 
-def free_pose(target: Target, motion: Motion, rate: float, frames: int | None) -> PoseTrack:
+def free_pose(
+    target: Target, motion: Motion, rate: float, frames: int | None, options: PlacementOptions
+) -> PoseTrack:
     """The motion on the rig, its feet as they come and its way with the hips."""
-    return motion_to_pose(motion, target.solved, target.bone_map, rate=rate, frames=frames)
+    return motion_to_pose(
+        motion,
+        target.solved,
+        target.bone_map,
+        rate=rate,
+        frames=frames,
+        root="hips" if options.foot_lock else "pelvis",
+        joint_limits=options.joint_limits,
+    )
 
 
 def held_pose(
@@ -103,7 +118,7 @@ def held_pose(
     """
     rig, bone_map = target.solved, target.bone_map
     track = lock_pose(free, rig, bone_map, contacts) if contacts else free
-    if target.family is not None and travel == "root":
+    if travel == "hips" or (target.family is not None and travel == "root"):
         return track
     axes = calibrate(rig, bone_map, HUMANML3D).axes
     return put_travel(track, rig, bone_map, translated_bone(rig, bone_map), travel, axes)
@@ -113,19 +128,34 @@ def rig_channels(
     armature: bpy.types.Object, target: Target, track: PoseTrack, options: PlacementOptions
 ) -> RigChannels:
     """The channels that make the armature do what the track says."""
-    if target.family is None:
-        return RigChannels(*pose_channels(armature, track), {})
-    poses = control_poses(
-        target.family,
-        target.rig,
-        target.bone_map,
-        track,
-        ik=options.ik,
-        root_motion=options.travel == "root",
-    )
-    channels, locked = pose_channels(armature, control_track(armature, poses, track.rate))
-    switches, before = switch_channels(armature, poses.switches)
+    switches: list[Channel] = []
+    before: dict[str, float] = {}
+    if target.family is not None:
+        poses = control_poses(
+            target.family,
+            target.rig,
+            target.bone_map,
+            track,
+            ik=options.ik,
+            root_motion=options.travel == "root",
+        )
+        track = control_track(armature, poses, track.rate)
+        switches, before = switch_channels(armature, poses.switches)
+    channels, locked = pose_channels(armature, track)
+    if options.key_error is not None:
+        channels = with_fewer_keys(
+            channels, options.key_error, options.key_error * leg_length(target)
+        )
     return RigChannels([*channels, *switches], locked, before)
+
+
+def leg_length(target: Target) -> float:
+    """Thigh and shin of the left leg at rest."""
+    hip, knee, ankle = (
+        target.rig.by_name[target.bone_map.bones[f"left_{joint}"]].head
+        for joint in ("hip", "knee", "ankle")
+    )
+    return float(np.linalg.norm(knee - hip) + np.linalg.norm(ankle - knee))
 
 
 def keep_free_pose(action: bpy.types.Action, free: PoseTrack, options: PlacementOptions) -> None:
@@ -140,6 +170,7 @@ def keep_free_pose(action: bpy.types.Action, free: PoseTrack, options: Placement
             "rate": free.rate,
             "travel": options.travel,
             "ik": sorted(options.ik),
+            "key_error": options.key_error,
             "values": base64.b64encode(packed).decode(),
         }
     )
@@ -157,7 +188,9 @@ def kept_free_pose(action: bpy.types.Action) -> tuple[PoseTrack, PlacementOption
         width = 4 * len(bones) + 3 * len(moved)
         raw = zlib.decompress(base64.b64decode(data["values"]))
         values = np.frombuffer(raw, "<f4").reshape(-1, width).astype(np.float64)
-        options = PlacementOptions(travel=data["travel"], ik=frozenset(data["ik"]))
+        options = PlacementOptions(
+            travel=data["travel"], ik=frozenset(data["ik"]), key_error=data["key_error"]
+        )
     except (KeyError, ValueError, TypeError, zlib.error) as error:
         raise InputError(
             f'The Action "{action.name}" does not hold the motion that its feet came from: '

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty, StringProperty
 
 from ..engine.errors import T2MError
 from ..engine.skeleton import HUMANML3D
@@ -102,6 +102,23 @@ class T2M_PG_placement(bpy.types.PropertyGroup):
         name="IK Feet",
         description="Control rigs: key feet by their IK controls and pole targets",
     )
+    joint_limits: BoolProperty(  # type: ignore[valid-type]
+        name="Joint Limits",
+        description="Keep joints within what people can do",
+    )
+    reduce_keys: BoolProperty(  # type: ignore[valid-type]
+        name="Fewer Keys",
+        description="Smooth curves of fewer keys that stay close to the full motion",
+    )
+    key_error: FloatProperty(  # type: ignore[valid-type]
+        name="Within",
+        description="By how much leaving out keys may turn a bone away from the full motion",
+        subtype="ANGLE",
+        min=0.0001,
+        max=0.2,
+        default=0.0087,
+        precision=2,
+    )
 
 
 def placement_options(scene: bpy.types.Scene) -> PlacementOptions:
@@ -111,7 +128,9 @@ def placement_options(scene: bpy.types.Scene) -> PlacementOptions:
     return PlacementOptions(
         foot_lock=asked.foot_lock,
         travel=asked.travel,
+        joint_limits=asked.joint_limits,
         ik=frozenset(part for part, wanted in parts if wanted),
+        key_error=asked.key_error if asked.reduce_keys else None,
     )
 
 
@@ -233,9 +252,13 @@ class T2M_PT_placement(bpy.types.Panel):
         layout.use_property_decorate = False
         layout.prop(asked, "travel")
         layout.prop(asked, "foot_lock")
+        layout.prop(asked, "joint_limits")
         column = layout.column(heading="Control Rigs")
         column.prop(asked, "ik_hands")
         column.prop(asked, "ik_feet")
+        layout.prop(asked, "reduce_keys")
+        if asked.reduce_keys:
+            layout.prop(asked, "key_error")
         layout.operator(T2M_OT_relock_feet.bl_idname, icon="CON_KINEMATIC")
 
 

@@ -114,11 +114,11 @@ def _steady_swing(rest: Array, directions: Array) -> Array:
     limits = quaternion_angle(step, _STILL) + _FREE_SPIN
     if np.all(np.abs(spins) <= limits):
         return shortest
-    lag = np.zeros(len(directions))
-    for t, (wanted, limit) in enumerate(zip(spins, limits, strict=True)):
-        taken = np.clip(_wrapped(wanted - lag[t]), -limit, limit)
-        lag[t + 1] = lag[t] + taken - wanted
-    return quaternion_multiply(quaternion_from_axis_angle(directions, lag), shortest)
+    lag = [0.0]
+    for wanted, limit in zip(spins.tolist(), limits.tolist(), strict=True):
+        turn = (wanted - lag[-1] + np.pi) % (2.0 * np.pi) - np.pi
+        lag.append(lag[-1] + min(max(turn, -limit), limit) - wanted)
+    return quaternion_multiply(quaternion_from_axis_angle(directions, np.array(lag)), shortest)
 
 
 def _wrapped(angle: Array) -> Array:

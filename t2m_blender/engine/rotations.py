@@ -22,10 +22,17 @@ def normalise(vectors: Array) -> Array:
     return vectors / np.maximum(length, _TINY)
 
 
+def cross(first: Array, second: Array) -> Array:
+    """Cross product [..., 3] (broadcast): what `numpy.cross` gives, in less time."""
+    a, b, c = (np.asarray(first)[..., k] for k in range(3))
+    x, y, z = (np.asarray(second)[..., k] for k in range(3))
+    return np.stack((b * z - c * y, c * x - a * z, a * y - b * x), axis=-1)
+
+
 def quaternion_multiply(first: Array, second: Array) -> Array:
     """Hamilton product [..., 4]: turns by `second`, then by `first`."""
-    w, x, y, z = np.moveaxis(first, -1, 0)
-    a, b, c, d = np.moveaxis(second, -1, 0)
+    w, x, y, z = (first[..., k] for k in range(4))
+    a, b, c, d = (second[..., k] for k in range(4))
     return np.stack(
         (
             w * a - x * b - y * c - z * d,
@@ -45,8 +52,8 @@ def quaternion_conjugate(quaternions: Array) -> Array:
 def quaternion_rotate(quaternions: Array, vectors: Array) -> Array:
     """Vectors [..., 3] turned by unit quaternions [..., 4] (broadcast)."""
     axis = quaternions[..., 1:]
-    across = np.cross(axis, vectors)
-    return vectors + 2.0 * (quaternions[..., :1] * across + np.cross(axis, across))
+    across = cross(axis, vectors)
+    return vectors + 2.0 * (quaternions[..., :1] * across + cross(axis, across))
 
 
 def quaternion_between(source: Array, target: Array) -> Array:
@@ -58,8 +65,8 @@ def quaternion_between(source: Array, target: Array) -> Array:
     real = 1.0 + np.sum(source * target, axis=-1, keepdims=True)
     opposite = real < 1e-9
     smallest = np.argmin(np.abs(source), axis=-1)
-    sideways = np.cross(source, np.eye(3, dtype=source.dtype)[smallest])
-    axis = np.where(opposite, sideways, np.cross(source, target))
+    sideways = cross(source, np.eye(3, dtype=source.dtype)[smallest])
+    axis = np.where(opposite, sideways, cross(source, target))
     return normalise(np.concatenate((np.where(opposite, 0.0, real), axis), axis=-1))
 
 
@@ -129,5 +136,5 @@ def quaternion_to_6d(quaternions: Array) -> Array:
 def matrix_from_6d(rotations: Array) -> Array:
     """Rotation matrices [..., 3, 3] of 6D rotations [..., 6], made orthonormal by Gram-Schmidt."""
     x = normalise(rotations[..., :3])
-    z = normalise(np.cross(x, rotations[..., 3:]))
-    return np.stack((x, np.cross(z, x), z), axis=-1)
+    z = normalise(cross(x, rotations[..., 3:]))
+    return np.stack((x, cross(z, x), z), axis=-1)

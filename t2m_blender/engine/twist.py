@@ -179,10 +179,10 @@ def _copy_to_leaves(turns: Array, joint: int, children: dict[int, list[int]]) ->
 
 def _no_faster(angles: Array, most: Array) -> Array:
     """Angles [T] that follow others with at most so much change [T - 1] from frame to frame."""
-    followed = angles.copy()
-    for t, limit in enumerate(most):
-        followed[t + 1] = followed[t] + np.clip(angles[t + 1] - followed[t], -limit, limit)
-    return followed
+    followed = [float(angles[0])]
+    for angle, limit in zip(angles[1:].tolist(), most.tolist(), strict=True):
+        followed.append(followed[-1] + min(max(angle - followed[-1], -limit), limit))
+    return np.array(followed)
 
 
 def _smoothed(values: NDArray[np.complex128], sigma: float) -> NDArray[np.complex128]:
