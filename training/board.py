@@ -18,6 +18,8 @@ from t2m_blender.engine.skeleton import Skeleton
 
 from .data.sheet import draw_snapshots
 
+_LEG = 0.8  # metres, thigh and shin
+
 
 class Board:
     """Writes what `tensorboard` shows.
@@ -59,15 +61,22 @@ class Board:
 def motion_picture(
     motions: Mapping[str, NDArray[np.floating[Any]]], skeleton: Skeleton
 ) -> NDArray[np.uint8]:
-    """Motions [T, J, 3] as stick figures over time, one row and title each: [H, W, 3]."""
+    """Motions [T, J, 3] as stick figures over time, one row and title each: [H, W, 3].
+
+    All are drawn at the size at which the first one's legs are those of a grown-up.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.0, 1.9 * len(motions)), dpi=75)
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.95, bottom=0.02, hspace=0.3)
     canvas = FigureCanvasAgg(figure)
+    pose, legs = next(iter(motions.values()))[0], list(skeleton.leg_bones)
+    parents = np.array(skeleton.parents)[legs]
+    scale = _LEG / max(float(np.linalg.norm(pose[legs] - pose[parents], axis=-1).sum()), 1e-6)
     for row, (title, joints) in enumerate(motions.items()):
         axes = figure.add_subplot(len(motions), 1, row + 1)
-        draw_snapshots(axes, joints.astype(np.float64), skeleton, 9)
+        draw_snapshots(axes, scale * joints.astype(np.float64), skeleton, 9)
         axes.set_title(title[:118], fontsize=7.5, loc="left", pad=2)
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3]

@@ -111,16 +111,17 @@ def train_gpt(
         )
 
     result = folder / "model.safetensors"
-    prompts = [clip.captions[0] for clip in dataset.split("val") if clip.captions][:_SHOWN]
+    shown = [clip for clip in dataset.split("val") if clip.captions and not clip.mirrored]
+    prompts = list(dict.fromkeys(clip.captions[0] for clip in shown))[:_SHOWN]
 
     def pictures(averaged: nn.Module) -> Mapping[str, NDArray[np.uint8]]:
         assert isinstance(averaged, GPT)
-        with TemporaryDirectory() as place:  # shown is what the finished file will do
+        with TemporaryDirectory() as place:
             file = Path(place) / result.name
             write_checkpoint(file, finished(averaged))
-            shown = load_model(file, device=ranks.device.type)
+            model_so_far = load_model(file, device=ranks.device.type)
             made = generate_batch(
-                prompts, model=shown, seeds=[0] * len(prompts), seconds=[None] * len(prompts)
+                prompts, model=model_so_far, seeds=[0] * len(prompts), seconds=[None] * len(prompts)
             )
         motions = {one.prompt: one.motion.joints for one in made}
         return {"generated": motion_picture(motions, dataset.skeleton)}
