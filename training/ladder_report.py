@@ -8,13 +8,12 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-
-from t2m_blender import version
 
 from .ladder import (
     BOOTSTRAP_DRAWS,
@@ -177,8 +176,7 @@ def _shown(estimate: Estimate | None, digits: int) -> str:
 
 def _versions() -> dict[str, str]:
     return {
-        "t2m_blender": version(),
-        "commit": _commit(),
+        "t2m_blender": _commit(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "torch": torch.__version__,
@@ -186,15 +184,20 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of this code, "+" behind it where files differ from it."""
-    folder = Path(__file__).resolve().parent
+    """Of a checkout the commit, with "+" where files differ; of an installation the version."""
+    folder = Path(__file__).resolve().parents[1]
+    if not (folder / ".git").exists():
+        return metadata.version("t2m_blender")
     try:
         head, changed = (
             subprocess.run(
                 ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
             ).stdout.strip()
-            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--", ".", ".."))
+            for arguments in (
+                ("rev-parse", "HEAD"),
+                ("status", "--porcelain", "--", "training", "t2m_blender"),
+            )
         )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown: not a git checkout"
-    return head + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError) as error:
+        return f"unknown: git does not answer ({type(error).__name__})"
+    return f"commit {head}" + ("+" if changed else "")
