@@ -17,7 +17,7 @@ from ..engine.errors import InputError
 from ..engine.skeleton import HUMANML3D
 from .bodies import find_bodies
 from .families import Preset, bones_by_name, load_presets
-from .figure import Figure
+from .figure import Figure, moving_bones
 from .names import kinds_of
 from .rig import Rig
 from .shape import LARGEST_COST, read_body
@@ -150,7 +150,7 @@ def _by_family(
 ) -> BoneMap | None:
     """The map by the names of one family, if the bones stand as its names say."""
     likeliest = {bones[0] for bones in candidates.values()}
-    figure = Figure(rig, {bone.name for bone in rig.bones if bone.deform} | likeliest)
+    figure = Figure(rig, moving_bones(rig) | likeliest)
     joints = _hanging_together(figure, candidates)
     limbs = {joint: joints[joint] for joint in LIMBS}
     against = objection(figure, limbs)
@@ -201,10 +201,9 @@ def _hanging_together(figure: Figure, candidates: Mapping[str, list[str]]) -> di
 
 def _by_shape(rig: Rig, objections: list[str], *, trust_names: bool) -> BoneMap | None:
     """The map by what the bones are like; names are one hint among others."""
-    moving = {bone.name for bone in rig.bones if bone.deform}
     everything = {bone.name for bone in rig.bones}
     against = "it has no two arms and two legs of three bones each, alike on both sides"
-    for bones in (moving, everything):
+    for bones in (moving_bones(rig), everything):
         figure = Figure(rig, bones)
         for names in (True, False) if trust_names else (False,):
             kinds = [kinds_of(name) if names else frozenset[str]() for name in figure.names]

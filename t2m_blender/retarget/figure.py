@@ -15,6 +15,8 @@ import numpy as np
 
 from .rig import Array, Bone, Rig
 
+_DEFORM, _ENOUGH = "DEF-", 13
+
 
 class Distances:
     """[N][N] distances between points [N, 3]; each row is measured when it is first asked for."""
@@ -98,6 +100,17 @@ class Figure:
         """The joints on the way down from one to another, both left out."""
         way = self.above(lower)
         return way[1 : way.index(upper)][::-1] if upper in way else []
+
+
+def moving_bones(rig: Rig) -> set[str]:
+    """The bones that move the mesh.
+
+    Exporters mark the controls of Rigify and its kin so too; where many bones bear the prefix that
+    such rigs give to those that do, only they count.
+    """
+    marked = {bone.name for bone in rig.bones if bone.deform}
+    named = {name for name in marked if name.startswith(_DEFORM)}
+    return named if len(named) >= _ENOUGH else marked
 
 
 def _parents_first(parents: dict[str, str | None]) -> dict[str, str | None]:

@@ -277,6 +277,50 @@ def _extras(make, truth, order, pelvis, chest, hips, shoulder_z, leg):
                 root,
                 [[0.1 * sign, y, z] for y, z in ((0.1, 0), (-0.1, 0), (-0.1, 0.05), (0.02, 0.09))],
             )
+    if "sleeves" in wanted:
+        for side in ("left", "right"):
+            fore = next(bone for bone in make.bones if bone.name == f"{side}_fore")
+            middle = (fore.head + fore.tail) / 2
+            make.chain(
+                f"{side}_sleeve", fore.name, [middle - [0, 0, d] for d in (0.05, 0.25, 0.45, 0.6)]
+            )
+    if "pauldrons" in wanted:
+        for side, sign in pairs:
+            make.chain(
+                f"pad{side}",
+                chest,
+                [
+                    [sign * x, 0, shoulder_z + z]
+                    for x, z in ((0.12, 0.05), (0.2, 0.12), (0.28, 0.1), (0.32, 0.02))
+                ],
+            )
+    if "scabbard" in wanted:
+        make.chain(
+            "scabbard", pelvis, [hips + [0.15, y, z] for y, z in ((0, 0), (0.3, -0.2), (0.8, -0.5))]
+        )
+    if "pants" in wanted:
+        for side in ("left", "right"):
+            shin = next(bone for bone in make.bones if bone.name == f"{side}_shin")
+            make.chain(
+                f"{side}_pants",
+                shin.name,
+                [shin.head + k * (shin.tail - shin.head) / 3 + [0, 0.1, 0] for k in range(4)],
+            )
+    if (
+        "double" in wanted
+    ):  # the limbs once more in the same places, as control and helper bones are
+        legs = ("left_thigh", "left_shin", "left_foot", "right_thigh", "right_shin", "right_foot")
+        for bone in [bone for bone in make.bones if bone.name.startswith(legs)]:
+            copied = str(bone.parent).startswith(legs)
+            parent = f"double_{bone.parent}" if copied else bone.parent
+            make.add(f"double_{bone.name}", parent, bone.head, bone.tail, deform=False)
+    if "arms4" in wanted:
+        for side, sign in pairs:
+            make.chain(
+                f"more{side}",
+                "spine1",
+                [[sign * x, 0.03, shoulder_z - 0.25] for x in (0.02, 0.16, 0.42, 0.68, 0.76)],
+            )
     if "backpack" in wanted:
         make.chain(
             "backpack",

@@ -245,6 +245,23 @@ def test_real_rigs_are_mapped_exactly(shared: Path, name: str, spoilt: str) -> N
     assert 0.3 < min(by_shape.confidence.values()) <= max(by_shape.confidence.values()) < 1.0
 
 
+def test_controls_that_an_exporter_marked_as_moving_are_seen_through(shared: Path) -> None:
+    """Rigify's rig after a round trip through a format that knows no controls."""
+    rig = rig_of("rigify_generated", shared)
+    marked = replace(rig, bones=tuple(replace(bone, deform=True) for bone in rig.bones))
+    assert map_bones(marked).bones == truth_of("rigify_generated")
+
+
+def test_a_figure_without_a_head_has_none() -> None:
+    rig, truth = person(Order())
+    for bone in ("neck", "head"):
+        del truth[bone]
+    kept = tuple(bone for bone in rig.bones if not bone.name.startswith(("neck", "head")))
+    unnamed, back = nonsense(replace(rig, bones=kept))
+    found = map_bones(unnamed)
+    assert {joint: back[bone] for joint, bone in found.bones.items()} == truth
+
+
 def hangs_together(rig: Rig, truth: dict[str, str]) -> bool:
     bone = rig.by_name[truth["left_wrist"]]
     while bone.parent is not None:
@@ -295,7 +312,8 @@ PEOPLE = {
         extra: Order(with_=(extra,))
         for extra in (
             *("ponytail", "twin_tails", "skirt", "gown", "cape", "tail", "wings", "breasts"),
-            *("ears", "head_end", "targets", "backpack", "left_sword"),
+            *("ears", "head_end", "targets", "backpack", "left_sword", "sleeves", "pauldrons"),
+            *("scabbard", "pants", "double", "arms4"),
         )
     },
     "girl": Order(
@@ -305,6 +323,16 @@ PEOPLE = {
         with_=("twin_tails", "skirt", "breasts", "ears", "targets", "head_end"),
     ),
     "lady": Order(fingers=0, toes=False, with_=("gown", "ponytail")),
+    "everything": Order(
+        face=80,
+        twist="chain",
+        roots=("root",),
+        arms="A",
+        with_=(
+            *("sleeves", "pauldrons", "scabbard", "pants", "double", "skirt", "cape", "twin_tails"),
+            *("targets", "breasts", "ears", "tail"),
+        ),
+    ),
     "angel": Order(
         twist="chain", fingers=3, with_=("wings", "gown", "cape", "tail", "backpack", "left_sword")
     ),
