@@ -21,7 +21,8 @@ CHANNELS = (("left", "heel"), ("left", "ball"), ("right", "heel"), ("right", "ba
 # A foot is planted where it is slower than this (metres a second), for so long, and low.
 _SLOW, _FASTEST = 0.25, 0.7
 _STILL = 0.1  # at any height: on a step, or sitting
-_SECONDS, _GAP_SECONDS = 0.15, 0.1
+_SECONDS = 0.15
+_GAP_SECONDS, _GAP = 0.1, 0.03  # a foot that moves for so short and so little (metres) stays down
 _LOW = np.array([0.13, 0.07, 0.13, 0.07])  # metres over the floor
 _SLIDE = 0.15  # metres from the middle of its span: more is a slide, not a plant
 _ANKLE_FLOOR = 0.6  # of the ankles' height in the rest pose: how low a real heel comes
@@ -168,7 +169,7 @@ def _planted(
 
 def _slow_parts(foot: Array, speed: Array, limit: float, fps: float) -> NDArray[np.bool_]:
     """Where [T] a foot is slower than the limit, and does not slide away while it is."""
-    slow = _without_gaps(speed < limit, fps)
+    slow = _without_gaps(speed < limit, foot, fps)
     for start, stop, _ in held_spans(slow[:, None]):
         part = foot[start:stop]
         slide = np.linalg.norm(part - np.median(part, axis=0), axis=-1).max()
@@ -180,12 +181,12 @@ def _slow_parts(foot: Array, speed: Array, limit: float, fps: float) -> NDArray[
     return slow
 
 
-def _without_gaps(held: NDArray[np.bool_], fps: float) -> NDArray[np.bool_]:
-    """Short gaps [T] closed."""
+def _without_gaps(held: NDArray[np.bool_], foot: Array, fps: float) -> NDArray[np.bool_]:
+    """Short gaps [T] closed in which the foot [T, 3] hardly gets anywhere."""
     closed = held.copy()
     for start, stop, _ in held_spans(~held[:, None]):
         if start > 0 and stop < len(held) and stop - start <= _GAP_SECONDS * fps:
-            closed[start:stop] = True
+            closed[start:stop] = np.linalg.norm(foot[stop] - foot[start - 1]) < _GAP
     return closed
 
 

@@ -352,11 +352,13 @@ def _knee_angle(distance: Array, thigh: Array, shin: Array) -> Array:
 
 
 def _no_steeper(values: Array, most: float) -> Array:
-    """The nearest values [T, ...] that change by no more than so much from frame to frame."""
-    upper, lower = values.copy(), values.copy()
-    for frames in (range(1, len(values)), range(len(values) - 2, -1, -1)):
-        step = 1 if frames.step > 0 else -1
-        for t in frames:
-            upper[t] = np.minimum(upper[t], upper[t - step] + most)
-            lower[t] = np.maximum(lower[t], lower[t - step] - most)
-    return np.asarray((upper + lower) / 2.0)
+    """The largest values [T, ...] not above these that change by no more from frame to frame.
+
+    Never above: a leg that is bent too little would push its foot into the floor.
+    """
+    under = values.copy()
+    for t in range(1, len(under)):
+        under[t] = np.minimum(under[t], under[t - 1] + most)
+    for t in range(len(under) - 2, -1, -1):
+        under[t] = np.minimum(under[t], under[t + 1] + most)
+    return under

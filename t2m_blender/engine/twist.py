@@ -164,7 +164,8 @@ def _level_foot(turns: Array, joints: Array, knee: int, ankle: int, toe: int) ->
     roll = np.arctan2(
         np.sum(np.cross(flat_over, flat_up) * foot, -1), np.sum(flat_over * flat_up, -1)
     )
-    standing = np.clip(-shin[:, 1], 0.0, 1.0) ** 2 * (1.0 - foot[:, 1] ** 2) ** 2
+    standing = np.clip((-shin[:, 1] - 0.2) / 0.5, 0.0, 1.0)
+    standing = standing * np.clip((0.9 - np.abs(foot[:, 1])) / 0.4, 0.0, 1.0)
     standing = standing * (0.5 + 0.5 * np.cos(roll))  # a foot upside down does not know which way
     roll = standing * _MOST_ROLL * np.tanh(roll / _MOST_ROLL)
     turned = quaternion_from_axis_angle(foot, roll)

@@ -50,9 +50,7 @@ def limited_joints(joints: Array, skeleton: Skeleton, fps: float) -> Array:
         if part in _BENT:
             vector = _limited_hinge(vector, HINGES[name], np.radians(_BENT[part]))
         elif name in _MOST:
-            angle = np.linalg.norm(vector, axis=-1, keepdims=True)
-            soft = _softly(angle, np.radians(_MOST[name]))
-            vector = vector * soft / np.maximum(angle, 1e-9)
+            vector = _shortened(vector, np.radians(_MOST[name]))
         angle = np.linalg.norm(vector, axis=-1)
         local = quaternion_from_axis_angle(normalise(vector), angle)
         limited[:, joint] = quaternion_multiply(limited[:, parent], local)
@@ -63,10 +61,16 @@ def _limited_hinge(vector: Array, hinge: Array, most: float) -> Array:
     """Rotation vectors [T, 3] with what they bend about the hinge [3] between straight and most."""
     bend = vector @ hinge
     straight = (bend + np.sqrt(bend**2 + _STRAIGHT**2)) / 2.0
-    change = np.minimum(_softly(straight, most), straight) - bend
+    change = straight - bend
     # a hinge that bends rightly is left alone
     change = np.where(bend > 4.0 * _STRAIGHT, np.minimum(change, 0.0), change)
-    return np.asarray(vector + change[:, None] * hinge)
+    return _shortened(vector + change[:, None] * hinge, most)
+
+
+def _shortened(vector: Array, most: float) -> Array:
+    """Rotation vectors [T, 3] of angles softly below the most."""
+    angle = np.linalg.norm(vector, axis=-1, keepdims=True)
+    return np.asarray(vector * _softly(angle, most) / np.maximum(angle, 1e-9))
 
 
 def _softly(angle: Array, most: float) -> Array:

@@ -26,8 +26,7 @@ def posed_bones(rig: Rig, track: PoseTrack) -> Array:
         above = rig.by_name[bone.parent] if bone.parent is not None else None
         frame = np.broadcast_to(bone.matrix, (track.frames, 4, 4))
         if above is not None:
-            carried = posed[:, number[above.name]] @ np.linalg.inv(above.matrix)
-            frame = carried @ bone.matrix
+            frame = posed[:, number[above.name]] @ (np.linalg.inv(above.matrix) @ bone.matrix)
         now = posed[:, number[bone.name]]
         now[:] = frame
         if not bone.inherit_rotation:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How well motions go onto rigs: real rigs, rigs spoilt in the ways rigs come spoilt, one table.
 
-Run by itself it prints the table: `python tests/retarget/zoo.py FOLDER_OF_RIGS DATASET`.
+Run by itself it prints the whole table: `python -m tests.retarget.zoo SHARED_FOLDER`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,15 @@ from t2m_blender.engine.rotations import (
     quaternion_to_matrix,
 )
 from t2m_blender.engine.skeleton import HUMANML3D
-from t2m_blender.retarget import BoneMap, PoseTrack, Rig, default_rig, motion_to_pose, read_motion
+from t2m_blender.retarget import (
+    BoneMap,
+    PoseTrack,
+    Rig,
+    default_rig,
+    map_bones,
+    motion_to_pose,
+    read_motion,
+)
 from t2m_blender.retarget.calibration import calibrate, skeleton_leg_length
 from t2m_blender.retarget.posing import posed_bones
 from t2m_blender.retarget.rig import Bone
@@ -177,22 +185,20 @@ class Row:
     back: float
 
 
-def measure(rig: Rig, bone_map: BoneMap, motions: Sequence[Motion]) -> Row:
-    """All figures of one rig."""
+def measure(rig: Rig, bone_map: BoneMap, motions: Sequence[Motion], held: int) -> Row:
+    """All figures of one rig; those of foot lock on the first `held` motions."""
     calibration = calibrate(rig, bone_map, HUMANML3D)
-    rows = []
-    for motion in motions:
-        contacts = contact_spans(motion)
+    adult = ADULT_LEG / (calibration.scale * skeleton_leg_length(HUMANML3D))
+    rig = _without_fingers(rig, bone_map)
+    free_rows, held_rows = [], []
+    for number, motion in enumerate(motions):
         free = motion_to_pose(motion, rig, bone_map, rate=motion.fps)
-        locked = motion_to_pose(motion, rig, bone_map, rate=motion.fps, contacts=contacts)
         heads = _heads(rig, bone_map, free, calibration.axes)
-        held = _heads(rig, bone_map, locked, calibration.axes)
         joints = {name: motion.joints[:, k].astype(float) for k, name in enumerate(NAMES)}
         limbs = np.stack(
             [angles_deg(heads[b] - heads[a], joints[b] - joints[a]) for a, b in LIMBS], axis=1
         )
-        adult = ADULT_LEG / (calibration.scale * skeleton_leg_length(HUMANML3D))
-        rows.append(
+        free_rows.append(
             (
                 limbs.mean(),
                 limbs.max(),
@@ -200,14 +206,25 @@ def measure(rig: Rig, bone_map: BoneMap, motions: Sequence[Motion]) -> Row:
                 _path_error(heads["pelvis"], joints["pelvis"], calibration.scale),
                 _turn_excess(free, bone_map, motion),
                 _left_is_left(heads, joints),
-                _slip(held, locked, adult),
-                _knee_change(held, heads),
-                _sunk(held, rig, bone_map, locked, adult),
                 _back(rig, bone_map, free, motion),
             )
         )
-    table = np.array(rows, dtype=float)
-    mean, most = table.mean(axis=0), table.max(axis=0)
+        if number < held:
+            contacts = contact_spans(motion)
+            locked = motion_to_pose(motion, rig, bone_map, rate=motion.fps, contacts=contacts)
+            loose = motion_to_pose(motion, rig, bone_map, rate=motion.fps, root="hips")
+            still = _heads(rig, bone_map, locked, calibration.axes)
+            before = _heads(rig, bone_map, loose, calibration.axes)
+            held_rows.append(
+                (
+                    _slip(still, locked, adult),
+                    _knee_change(still, before),
+                    _sunk(still, rig, bone_map, locked, adult),
+                )
+            )
+    free_table, held_table = np.array(free_rows, dtype=float), np.array(held_rows, dtype=float)
+    mean, most = free_table.mean(axis=0), free_table.max(axis=0)
+    left = bool(free_table[:, 5].all())
     return Row(
         rig.name,
         mean[0],
@@ -215,11 +232,9 @@ def measure(rig: Rig, bone_map: BoneMap, motions: Sequence[Motion]) -> Row:
         mean[2],
         most[3],
         most[4],
-        bool(table[:, 5].all()),
-        most[6],
-        most[7],
-        most[8],
-        mean[9],
+        left,
+        *held_table.max(axis=0),
+        mean[6],
     )
 
 
@@ -239,6 +254,15 @@ def table(rows: Sequence[Row]) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def _without_fingers(rig: Rig, bone_map: BoneMap) -> Rig:
+    """Only the mapped bones and those above them: the others are carried along."""
+    wanted: set[str | None] = set(bone_map.bones.values())
+    for bone in reversed(rig.bones):
+        if bone.name in wanted:
+            wanted.add(bone.parent)
+    return replace(rig, bones=tuple(bone for bone in rig.bones if bone.name in wanted))
 
 
 def _heads(
@@ -365,15 +389,9 @@ def zoo(rigs: Sequence[Rig], map_of: Callable[[Rig], BoneMap]) -> list[tuple[Rig
 
 
 if __name__ == "__main__":
-    from t2m_blender.engine.features import features_to_joints
-    from t2m_blender.retarget.bone_map import map_bones
-    from training.data.dataset import read_dataset
+    from tests.retarget.real_clips import real_clips
 
-    dataset = read_dataset(Path(sys.argv[2]))
-    clips = [clip for clip in dataset.clips if not clip.mirrored and clip.frames >= 60]
-    chosen = clips[:: max(len(clips) // 20, 1)][:20]
-    motions = [
-        Motion(features_to_joints(dataset.features[clip.id], HUMANML3D), 20.0, HUMANML3D)
-        for clip in chosen
-    ]
-    print(table([measure(*pair, motions) for pair in zoo(real_rigs(Path(sys.argv[1])), map_bones)]))
+    data = Path(sys.argv[1]) / "data"
+    clips = real_clips(Path(sys.argv[1]))
+    animals = zoo(real_rigs(data / "rigs"), map_bones)
+    print(table([measure(rig, bone_map, clips, len(clips)) for rig, bone_map in animals]))
