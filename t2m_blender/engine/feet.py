@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
+from .legs import Legs
 from .motion import Motion
-from .planting import Floor, Legs, held_spans, plant_feet
+from .planting import Floor, held_spans, plant_feet
 from .rotations import Array
 from .skeleton import Skeleton
 

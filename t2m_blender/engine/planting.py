@@ -16,30 +16,31 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .banded import Array, solve_over_time
-from .rotations import normalise, quaternion_between, quaternion_rotate
+from .banded import Array, LeastSquaresOverTime
+from .legs import REACH, Legs, bent_legs
+from .rotations import normalise
 
 _ROUNDS = 5
+_CLOSE = 2e-4  # metres between two rounds, when the second is good enough
 _HOLD = 2e4  # weights; that of a leg's shape is 1
 _FLOOR = 2000.0
 _GROUND = 30.0
 _LENGTH = 1e3
+_OVERSTRETCH = 100.0
 _PELVIS = np.array([0.02, 0.1, 0.02])
 _FEET = 0.01
 _EASE_SECONDS = 0.1
 _PELVIS_EASE_SECONDS = 0.2
 _KNEE_METRES = 0.25  # a radian of the knee counts as much as so many metres of a foot
-_KNEE_MOST = np.radians(4.8)  # a frame, and at 20 frames a second
 _KNEE_STEP = np.radians(2.5)  # a frame at 20 frames a second, from which on it counts more
 _STRAIGHT = 0.05  # least sine of the knee's angle in its derivative
-_REACH = 0.998  # of a leg's length
 _LOW = 0.08  # metres over the floor under which a planted foot is meant to stand on it
 _FLAT = 0.015  # that high a ball may stand
-_SURE_BEND = 0.03  # metres off the line from hip to ankle that tell where a knee points
 
 PELVIS, LEFT_ANKLE, LEFT_BALL, RIGHT_ANKLE, RIGHT_BALL = range(5)
 _POINTS = 5
 _ANKLES, _BALLS = (LEFT_ANKLE, RIGHT_ANKLE), (LEFT_BALL, RIGHT_BALL)
+_AT = np.arange(3 * _POINTS).reshape(_POINTS, 3)  # where in x [T, 15] each point's shift is
 
 
 @dataclass(frozen=True)
@@ -64,16 +65,6 @@ class Floor:
         foot = normalise(ankles - balls)[..., 1]
         turned = foot * self.slope + np.sqrt((1.0 - foot**2) * (1.0 - self.slope**2))
         return self.sole + self.heel * np.maximum(turned, 0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Legs:
-    """Both legs over time, left then right: each [T, 2, 3], metres, y-up."""
-
-    hips: Array
-    knees: Array
-    ankles: Array
-    balls: Array
 
 
 def plant_feet(
@@ -102,9 +93,17 @@ def plant_feet(
     shift = np.zeros_like(points)
     urgency = np.ones((max(len(points) - 1, 0), 2))
     for _ in range(_ROUNDS):
-        floors = _floors(points + shift, floor)
-        shift = _next_round(shift, points, legs, held, floors, ground, urgency, fps)
+        last = shift
+        system = LeastSquaresOverTime(len(points), 3 * _POINTS)
+        _keep_shape(system, fps)
+        _hold(system, points, held, fps)
+        _stay_up(system, points, last, _floors(points + last, floor), ground)
+        _keep_legs(system, last, legs, urgency * (fps / 20.0) ** 2)
+        _keep_feet(system, points, last, legs)
+        shift = system.solution().reshape(points.shape)
         jump = np.abs(np.diff(_knee_change(shift, legs), axis=0)) * fps / 20.0
+        if np.abs(shift - last).max() < _CLOSE and (jump < _KNEE_STEP).all():
+            break
         urgency *= np.maximum(jump / _KNEE_STEP, 1.0) ** 2
     placed = points + shift
     for start, stop, channel in held_spans(held):
@@ -113,8 +112,7 @@ def plant_feet(
         placed[..., 1] = np.maximum(placed[..., 1], _floors(placed, floor))
     hips = legs.hips + shift[:, None, PELVIS]
     ankles, balls = _rigid_feet(placed, legs, held)
-    knees, ankles, balls = _bent_legs(hips, ankles, balls, legs, fps)
-    return shift[:, PELVIS], Legs(hips, knees, ankles, balls)
+    return shift[:, PELVIS], bent_legs(hips, ankles, balls, legs, fps)
 
 
 def held_spans(held: NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
@@ -129,106 +127,95 @@ def held_spans(held: NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:
             yield int(start), int(stop), channel
 
 
-def knee_angles(hips: Array, knees: Array, ankles: Array) -> Array:
-    """The angle [...] in radians between shin and thigh; pi is straight."""
-    thigh, shin = normalise(hips - knees), normalise(ankles - knees)
-    return np.asarray(np.arccos(np.clip(np.sum(thigh * shin, axis=-1), -1.0, 1.0)))
-
-
-def _next_round(
-    shift: Array,
-    points: Array,
-    legs: Legs,
-    held: NDArray[np.bool_],
-    floors: Array,
-    ground: Array,
-    urgency: Array,
-    fps: float,
-) -> Array:
-    """The least-squares shifts [T, 5, 3], lengths and angles taken as linear around the last."""
-    frames, size = len(points), 3 * _POINTS
-    same = np.zeros((frames, size, size))
-    right = np.zeros((frames, size))
-    next_one = np.zeros((max(frames - 1, 0), size, size))
-    next_two = np.zeros((max(frames - 2, 0), size, size))
-    at = np.arange(size).reshape(_POINTS, 3)
-    diagonal = np.arange(size)
-
-    rest = np.zeros((_POINTS, _POINTS))
+def _keep_shape(system: LeastSquaresOverTime, fps: float) -> None:
+    """Ankles shift as the pelvis does and balls as the ankles, all smoothly and not far."""
+    form = np.zeros((_POINTS, _POINTS))
     for ankle, ball in zip(_ANKLES, _BALLS, strict=True):
-        rest[ankle, ankle] += _FEET
-        rest[ball, ball] += _FEET
+        form[ankle, ankle] += _FEET
+        form[ball, ball] += _FEET
         for one, other in ((PELVIS, ankle), (ankle, ball)):
-            rest[one, one] += 1.0
-            rest[other, other] += 1.0
-            rest[one, other] -= 1.0
-            rest[other, one] -= 1.0
-    same += np.kron(rest, np.eye(3))
-    same[:, at[PELVIS], at[PELVIS]] += _PELVIS
-
+            form[[one, other], [one, other]] += 1.0
+            form[[one, other], [other, one]] -= 1.0
+    whole = np.kron(form, np.eye(3))
+    whole[_AT[PELVIS], _AT[PELVIS]] += _PELVIS
+    system.add_form(whole)
     ease = np.full(_POINTS, (_EASE_SECONDS * fps) ** 4)
     ease[PELVIS] = (_PELVIS_EASE_SECONDS * fps) ** 4
-    ease = np.repeat(ease, 3)
-    for k, weight in ((0, 1.0), (1, 4.0), (2, 1.0)):
-        same[k : frames - 2 + k, diagonal, diagonal] += weight * ease
-    next_one[:-1, diagonal, diagonal] -= 2.0 * ease
-    next_one[1:, diagonal, diagonal] -= 2.0 * ease
-    next_two[:, diagonal, diagonal] += ease
+    system.add_bends(np.repeat(ease, 3))
 
-    hold = np.zeros((max(frames - 1, 0), _POINTS))
-    hold[:, 1:] = _HOLD * (fps / 20.0) ** 2 * (held[1:] & held[:-1])
-    each = np.repeat(hold, 3, axis=1)
-    same[:-1, diagonal, diagonal] += each
-    same[1:, diagonal, diagonal] += each
-    next_one[:, diagonal, diagonal] -= each
-    pull = each * np.diff(points, axis=0).reshape(-1, size)
-    right[:-1] += pull
-    right[1:] -= pull
 
-    sunk = points[..., 1] + shift[..., 1] < floors + 1e-6
-    heights = at[:, 1]
-    same[:, heights, heights] += _FLOOR * sunk
-    right[:, heights] += np.where(sunk, _FLOOR * (np.where(sunk, floors, 0) - points[..., 1]), 0.0)
+def _hold(system: LeastSquaresOverTime, points: Array, held: NDArray[np.bool_], fps: float) -> None:
+    """What is held in two frames in a row is in the same place."""
+    weight = np.zeros((max(len(points) - 1, 0), _POINTS))
+    weight[:, 1:] = _HOLD * (fps / 20.0) ** 2 * (held[1:] & held[:-1])
+    system.add_steps(np.repeat(weight, 3, axis=1), -np.diff(points, axis=0).reshape(-1, _AT.size))
 
-    grounded = np.isfinite(ground)
-    same[:, heights, heights] += _GROUND * grounded
-    right[:, heights] += np.where(
-        grounded, _GROUND * (np.where(grounded, ground, 0.0) - points[..., 1]), 0.0
-    )
 
+def _stay_up(
+    system: LeastSquaresOverTime, points: Array, shift: Array, floors: Array, ground: Array
+) -> None:
+    """What was under the floor goes up to it; held balls go to their ground."""
+    for wanted, which, weight in (
+        (floors, points[..., 1] + shift[..., 1] < floors + 1e-6, _FLOOR),
+        (ground, np.isfinite(ground), _GROUND),
+    ):
+        weights, heights = np.zeros((2, len(points), _AT.size))
+        weights[:, _AT[:, 1]] = weight * which
+        heights[:, _AT[:, 1]] = np.where(which, wanted, 0.0) - points[..., 1]
+        system.add_values(weights, heights)
+
+
+def _keep_legs(system: LeastSquaresOverTime, shift: Array, legs: Legs, urgency: Array) -> None:
+    """Knees bend as they did and as fast as they did; legs stay within reach.
+
+    Lengths and angles are taken as linear around the last shift.
+    """
+    leg = _shifted_legs(shift, legs)
+    now = np.linalg.norm(leg, axis=-1)
+    reach = REACH * (legs.thigh + legs.shin)
+    sine = np.maximum(np.sin(legs.knee_angles(np.minimum(now, reach))), _STRAIGHT)
+    derivative = np.minimum(now, reach) / (legs.thigh * legs.shin * sine)  # radians a metre
+    excess = now - np.maximum(reach, legs.distance)
+    change = _knee_change(shift, legs)
+    for side, ankle in enumerate(_ANKLES):
+        row = _difference(normalise(leg[:, side]), ankle, PELVIS)
+        linear = np.sum(row * shift.reshape(len(row), -1), axis=1)
+        stiff = (_KNEE_METRES * derivative[:, side]) ** 2
+        system.add_rows(row, stiff, linear - (now - legs.distance)[:, side])
+        beyond = np.where(excess[:, side] > 0.0, _OVERSTRETCH * stiff, 0.0)
+        system.add_rows(row, beyond, linear - excess[:, side])
+        turning = row * derivative[:, side, None]
+        wanted = np.diff(linear * derivative[:, side] - change[:, side])
+        system.add_row_steps(turning, _KNEE_METRES**2 * urgency[:, side], wanted)
+
+
+def _keep_feet(system: LeastSquaresOverTime, points: Array, shift: Array, legs: Legs) -> None:
+    """Feet keep their lengths."""
     for side, (ankle, ball) in enumerate(zip(_ANKLES, _BALLS, strict=True)):
-        along, stretch, derivative = _leg_state(shift, legs, side)
-        row = np.zeros((frames, size))
-        row[:, at[ankle]] = along
-        row[:, at[PELVIS]] = -along
-        offset = np.sum(row * shift.reshape(frames, size), axis=1)
-        stiff = (_KNEE_METRES * derivative) ** 2
-        _add(same, right, row, stiff, offset - stretch)
-        excess = _overstretch(shift, legs, side)
-        _add(same, right, row, np.where(excess > 0.0, 100.0 * stiff, 0.0), offset - excess)
-
-        turned = row * derivative[:, None]
-        change = _knee_change(shift, legs)[:, side]
-        linear = np.sum(turned * shift.reshape(frames, size), axis=1)
-        wanted = np.diff(linear) - np.diff(change)
-        rate = _KNEE_METRES**2 * (fps / 20.0) ** 2 * urgency[:, side]
-        later, sooner = turned[1:], turned[:-1]
-        same[1:] += np.einsum("t,ti,tj->tij", rate, later, later)
-        same[:-1] += np.einsum("t,ti,tj->tij", rate, sooner, sooner)
-        next_one -= np.einsum("t,ti,tj->tij", rate, sooner, later)
-        right[1:] += (rate * wanted)[:, None] * later
-        right[:-1] -= (rate * wanted)[:, None] * sooner
-
         foot = points[:, ball] + shift[:, ball] - points[:, ankle] - shift[:, ankle]
-        length = np.linalg.norm(legs.balls[:, side] - legs.ankles[:, side], axis=-1)
-        along = normalise(foot)
-        row = np.zeros((frames, size))
-        row[:, at[ball]] = along
-        row[:, at[ankle]] = -along
-        offset = np.sum(row * shift.reshape(frames, size), axis=1)
-        longer = np.linalg.norm(foot, axis=-1) - length
-        _add(same, right, row, np.full(frames, _LENGTH), offset - longer)
-    return solve_over_time(same, next_one, next_two, right).reshape(frames, _POINTS, 3)
+        row = _difference(normalise(foot), ball, ankle)
+        linear = np.sum(row * shift.reshape(len(row), -1), axis=1)
+        longer = np.linalg.norm(foot, axis=-1) - legs.foot[:, side]
+        system.add_rows(row, np.full(len(row), _LENGTH), linear - longer)
+
+
+def _difference(along: Array, point: int, other: int) -> Array:
+    """Rows [T, 15] that say how much further along [T, 3] a point shifts than another."""
+    row = np.zeros((len(along), _AT.size))
+    row[:, _AT[point]] = along
+    row[:, _AT[other]] = -along
+    return row
+
+
+def _shifted_legs(shift: Array, legs: Legs) -> Array:
+    """From hips to ankles [T, 2, 3] after the shift."""
+    return np.asarray(legs.ankles + shift[:, _ANKLES] - legs.hips - shift[:, None, PELVIS])
+
+
+def _knee_change(shift: Array, legs: Legs) -> Array:
+    """By how much [T, 2] in radians the shifts stretch the knees."""
+    now = np.linalg.norm(_shifted_legs(shift, legs), axis=-1)
+    return legs.knee_angles(now) - legs.knee_angles()
 
 
 def _floors(points: Array, floor: Floor) -> Array:
@@ -251,114 +238,13 @@ def _ground(points: Array, held: NDArray[np.bool_], floor: Floor) -> Array:
     return ground
 
 
-def _add(same: Array, right: Array, row: Array, weight: Array, wanted: Array) -> None:
-    """Adds weight * (row . x - wanted)^2 of every frame."""
-    same += np.einsum("t,ti,tj->tij", weight, row, row)
-    right += (weight * wanted)[:, None] * row
-
-
-def _leg_lengths(legs: Legs, side: int) -> tuple[Array, Array]:
-    thigh = np.linalg.norm(legs.knees[:, side] - legs.hips[:, side], axis=-1)
-    shin = np.linalg.norm(legs.ankles[:, side] - legs.knees[:, side], axis=-1)
-    return thigh, shin
-
-
-def _shifted_leg(shift: Array, legs: Legs, side: int) -> Array:
-    return legs.ankles[:, side] + shift[:, _ANKLES[side]] - legs.hips[:, side] - shift[:, PELVIS]
-
-
-def _leg_state(shift: Array, legs: Legs, side: int) -> tuple[Array, Array, Array]:
-    """Direction [T, 3] of the shifted leg, how much longer it is than it was [T], and radians of
-    the knee a metre of that length [T]."""
-    leg = _shifted_leg(shift, legs, side)
-    before = np.linalg.norm(legs.ankles[:, side] - legs.hips[:, side], axis=-1)
-    now = np.linalg.norm(leg, axis=-1)
-    thigh, shin = _leg_lengths(legs, side)
-    reach = np.minimum(now, _REACH * (thigh + shin))
-    cosine = (thigh**2 + shin**2 - reach**2) / (2.0 * thigh * shin)
-    sine = np.sqrt(np.maximum(1.0 - cosine**2, _STRAIGHT**2))
-    return normalise(leg), now - before, reach / (thigh * shin * sine)
-
-
-def _overstretch(shift: Array, legs: Legs, side: int) -> Array:
-    """How far [T] an ankle is beyond the leg's reach; negative within."""
-    thigh, shin = _leg_lengths(legs, side)
-    before = np.linalg.norm(legs.ankles[:, side] - legs.hips[:, side], axis=-1)
-    reach = np.maximum(_REACH * (thigh + shin), before)
-    return np.asarray(np.linalg.norm(_shifted_leg(shift, legs, side), axis=-1) - reach)
-
-
-def _knee_change(shift: Array, legs: Legs) -> Array:
-    """By how much [T, 2] in radians the shifts stretch the knees."""
-    changes = []
-    for side in (0, 1):
-        thigh, shin = _leg_lengths(legs, side)
-        before = np.linalg.norm(legs.ankles[:, side] - legs.hips[:, side], axis=-1)
-        now = np.linalg.norm(_shifted_leg(shift, legs, side), axis=-1)
-        changes.append(_knee_angle(now, thigh, shin) - _knee_angle(before, thigh, shin))
-    return np.stack(changes, axis=1)
-
-
 def _rigid_feet(placed: Array, legs: Legs, held: NDArray[np.bool_]) -> tuple[Array, Array]:
     """Ankles and balls [T, 2, 3] with the feet's own lengths: heights and what is held stay."""
     ankles, balls = placed[:, _ANKLES].copy(), placed[:, _BALLS].copy()
-    length = np.linalg.norm(legs.balls - legs.ankles, axis=-1)
+    length = legs.foot
     foot = balls - ankles
     rise = np.clip(foot[..., 1], -length, length)
     level = normalise(foot * (1.0, 0.0, 1.0)) * np.sqrt(length**2 - rise**2)[..., None]
     level[..., 1] = rise
     ball_held = held[:, 1::2, None]
     return np.where(ball_held, balls - level, ankles), np.where(ball_held, balls, ankles + level)
-
-
-def _bent_legs(
-    hips: Array, ankles: Array, balls: Array, legs: Legs, fps: float
-) -> tuple[Array, Array, Array]:
-    """Knees, ankles, balls [T, 2, 3]: two bones from hip to ankle, bent to where they were.
-
-    A foot out of reach is taken along, and so is one that a knee would have to follow too fast.
-    """
-    thigh = np.linalg.norm(legs.knees - legs.hips, axis=-1, keepdims=True)
-    shin = np.linalg.norm(legs.ankles - legs.knees, axis=-1, keepdims=True)
-    before = legs.ankles - legs.hips
-    now = ankles - hips
-    distance = np.linalg.norm(now, axis=-1, keepdims=True)
-    angle = _knee_angle(np.linalg.norm(before, axis=-1, keepdims=True), thigh, shin)
-    longest = np.maximum(_knee_angle(_REACH * (thigh + shin), thigh, shin), angle)
-    change = np.minimum(_knee_angle(distance, thigh, shin), longest) - angle
-    bent = angle + _no_steeper(change, min(_KNEE_MOST, _KNEE_MOST * 20.0 / fps))
-    reached = np.sqrt(thigh**2 + shin**2 - 2.0 * thigh * shin * np.cos(np.minimum(bent, np.pi)))
-    pulled = normalise(now) * (reached - distance)
-    now, ankles, balls = now + pulled, ankles + pulled, balls + pulled
-
-    along = normalise(before)
-    bend = legs.knees - legs.hips
-    bend = bend - along * np.sum(bend * along, axis=-1, keepdims=True)
-    ahead = legs.balls - legs.ankles
-    ahead = normalise(ahead - along * np.sum(ahead * along, axis=-1, keepdims=True))
-    unsure = np.maximum(_SURE_BEND - np.linalg.norm(bend, axis=-1, keepdims=True), 0.0)
-    bend = quaternion_rotate(quaternion_between(before, now), bend + unsure * ahead)
-    axis = normalise(now)
-    side = normalise(bend - axis * np.sum(bend * axis, axis=-1, keepdims=True))
-    foot_of_knee = (thigh**2 - shin**2 + reached**2) / (2.0 * reached)
-    height = np.sqrt(np.maximum(thigh**2 - foot_of_knee**2, 0.0))
-    return hips + axis * foot_of_knee + side * height, ankles, balls
-
-
-def _knee_angle(distance: Array, thigh: Array, shin: Array) -> Array:
-    """The knee's angle for a distance between hip and ankle; pi where that is out of reach."""
-    cosine = (thigh**2 + shin**2 - distance**2) / (2.0 * thigh * shin)
-    return np.asarray(np.arccos(np.clip(cosine, -1.0, 1.0)))
-
-
-def _no_steeper(values: Array, most: float) -> Array:
-    """The largest values [T, ...] not above these that change by no more from frame to frame.
-
-    Never above: a leg that is bent too little would push its foot into the floor.
-    """
-    under = values.copy()
-    for t in range(1, len(under)):
-        under[t] = np.minimum(under[t], under[t - 1] + most)
-    for t in range(len(under) - 2, -1, -1):
-        under[t] = np.minimum(under[t], under[t + 1] + most)
-    return under

@@ -14,7 +14,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..engine.feet import ADULT_LEG, ContactSpan, held_to_spans, spans_to_held
-from ..engine.planting import Floor, Legs, plant_feet
+from ..engine.legs import Legs
+from ..engine.planting import Floor, plant_feet
 from ..engine.rotations import (
     matrix_to_quaternion,
     normalise,

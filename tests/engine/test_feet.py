@@ -21,7 +21,6 @@ from t2m_blender.engine.feet import (
     spans_to_held,
 )
 from t2m_blender.engine.motion import Motion
-from t2m_blender.engine.planting import knee_angles
 from t2m_blender.engine.skeleton import HUMANML3D
 
 FEET = [7, 10, 8, 11]  # left ankle, left ball, right ankle, right ball
@@ -55,7 +54,7 @@ def held_steps(motion: Motion, spans) -> np.ndarray:
 
 def knees(motion: Motion) -> np.ndarray:
     legs = legs_of(motion.joints.astype(np.float64), HUMANML3D)
-    return np.degrees(knee_angles(legs.hips, legs.knees, legs.ankles))
+    return np.degrees(legs.knee_angles())
 
 
 def bone_lengths(motion: Motion) -> np.ndarray:

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from t2m_blender.engine.feet import ADULT_LEG, contact_spans, spans_to_held
+from t2m_blender.engine.legs import Legs
 from t2m_blender.engine.motion import Motion
-from t2m_blender.engine.planting import knee_angles
 from t2m_blender.engine.rotations import (
     quaternion_angle,
     quaternion_between,
@@ -336,13 +336,12 @@ def _slip(heads: dict[str, np.ndarray], track: PoseTrack, adult: float) -> float
 
 
 def _knee_change(locked: dict[str, np.ndarray], free: dict[str, np.ndarray]) -> float:
-    most = 0.0
-    for side in SIDES:
-        leg = [f"{side}_{part}" for part in ("hip", "knee", "ankle")]
-        change = knee_angles(*(locked[j] for j in leg)) - knee_angles(*(free[j] for j in leg))
-        if len(change) > 1:
-            most = max(most, float(np.degrees(np.abs(np.diff(change))).max()))
-    return most
+    def knees(heads: dict[str, np.ndarray]) -> np.ndarray:
+        parts = ("hip", "knee", "ankle", "ankle")
+        legs = Legs(*(np.stack([heads[f"{s}_{part}"] for s in SIDES], axis=1) for part in parts))
+        return np.degrees(legs.knee_angles())
+
+    return float(np.abs(np.diff(knees(locked) - knees(free), axis=0)).max())
 
 
 def _sunk(
