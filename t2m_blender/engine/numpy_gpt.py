@@ -50,29 +50,31 @@ class GPT:
         self.refiners = [Refiner(part.under(f"refiners.{i}."), width, codes) for i in later]
 
     def embed_text(self, text: TextFeatures) -> tuple[Array, Array | None]:
-        """The text part of the sequence [C, B L] with L = word_limit + 1, and what is added to the
-        scores [B, 1, L, L]: -inf for what may not be looked at, or None.
+        """The text part of the sequence [C, B L], and what is added to the scores [B, 1, L, L]:
+        -inf for what may not be looked at, or None.
+
+        L = 1 + the most words that any of the prompts has: nothing looks at the rest.
         """
-        limit = self.config.word_limit
         pooled = self._pooled(np.ascontiguousarray(text.pooled.T))  # [C, B]
         pooled += self._positions[0][:, None]
-        if not limit:
+        known = text.mask[:, : self.config.word_limit]
+        known = known[:, : int(known.sum(axis=1).max(initial=0))]
+        batch, count = known.shape
+        if not count:
             return pooled, None
-        batch = len(text.pooled)
         words = self._words(
-            np.ascontiguousarray(text.tokens[:, :limit].reshape(batch * limit, -1).T)
+            np.ascontiguousarray(text.tokens[:, :count].reshape(batch * count, -1).T)
         )
-        words = words.reshape(-1, batch, limit) + self._word_positions.T[:, None]
+        words = words.reshape(-1, batch, count) + self._word_positions[:count].T[:, None]
         x = np.concatenate((words, pooled[:, :, None]), axis=2)
-        known = np.pad(text.mask[:, :limit], ((0, 0), (0, 1)), constant_values=True)
-        before = np.tri(limit + 1, dtype=bool)
-        seen = (before & known[:, None, :]) | np.eye(limit + 1, dtype=bool)
+        known = np.pad(known, ((0, 0), (0, 1)), constant_values=True)
+        seen = (np.tri(count + 1, dtype=bool) & known[:, None, :]) | np.eye(count + 1, dtype=bool)
         bias = np.where(seen, np.float32(0.0), np.float32(-np.inf))[:, None]
         return x.reshape(len(x), -1), bias
 
     def embed(self, tokens: NDArray[np.int64], place: int) -> Array:
-        """Tokens [B, Q] at a place of the whole sequence -> [C, B]: the sum over levels."""
-        x = self._positions[place - self.config.word_limit] + sum(
+        """The tokens [B, Q] of a place, 0 the first -> [C, B]: the sum over levels."""
+        x = self._positions[place + 1] + sum(
             table[chosen] for table, chosen in zip(self._embeddings, tokens.T, strict=True)
         )
         return np.ascontiguousarray(x.T)

@@ -61,24 +61,42 @@ class NumpyRuntime:
 
 
 class NumpyWriting:
-    """See `Writing`. With guidance the batch is read twice, with its texts and without."""
+    """See `Writing`. With guidance there are twice as many rows: with their texts, and without."""
 
     def __init__(self, gpt: GPT, text: TextFeatures, sampling: Sampling) -> None:
         self._gpt = gpt
         self._sampling = sampling
         self._guided = sampling.guidance != 1.0
-        if self._guided:
-            text = text.followed_by_nothing()
-        x, bias = gpt.embed_text(text)
         config, batch = gpt.config, len(text.pooled)
-        shape = (config.blocks, batch, config.heads, config.positions, config.width // config.heads)
-        self._keys, self._values = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        rows = 2 * batch if self._guided else batch
+        shape = (config.blocks, rows, config.heads, config.positions, config.width // config.heads)
+        self._keys, self._values = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        x, bias = gpt.embed_text(text)
         for block, keys, values in zip(gpt.blocks, self._keys, self._values, strict=True):
-            x = block.begin(x, batch, bias, keys, values)
-        self._length = config.word_limit + 1
+            x = block.begin(x, batch, bias, keys[:batch], values[:batch])
+        self._text = x.shape[1] // batch  # positions that the text has
         self._bias = None if bias is None else bias[:, :, -1]
-        last = x.reshape(len(x), batch, self._length)[:, :, -1]
+        self._place = 0
+        last = x.reshape(len(x), batch, self._text)[:, :, -1]
+        if self._guided:
+            last = np.concatenate(
+                (last, np.repeat(self._read_nothing(batch), batch, axis=1)), axis=1
+            )
         self._normed = normalised(last, NORM_EPSILON)
+
+    def _read_nothing(self, batch: int) -> Array:
+        """Read an empty text, once for all rows without text: its last state [C, 1]."""
+        pooled = self._text - 1
+        x, _ = self._gpt.embed_text(TextFeatures.of_nothing(self._gpt.config.text_size))
+        for block, keys, values in zip(self._gpt.blocks, self._keys, self._values, strict=True):
+            key, value = (part[batch : batch + 1, :, pooled:] for part in (keys, values))
+            x = block.begin(x, 1, None, key, value)
+            keys[batch:, :, pooled], values[batch:, :, pooled] = key[:, :, 0], value[:, :, 0]
+        if self._bias is not None:
+            nothing = np.full((batch, 1, self._text), -np.inf, np.float32)
+            nothing[:, :, pooled] = 0.0
+            self._bias = np.concatenate((self._bias, nothing))
+        return x
 
     def draw(self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]) -> NDArray[np.int64]:
         with _memory_checked():
@@ -101,10 +119,10 @@ class NumpyWriting:
         return np.stack(tokens, axis=-1)
 
     def _append(self, tokens: NDArray[np.int64]) -> None:
-        x = self._gpt.embed(self._twice(tokens), self._length)
+        x = self._gpt.embed(self._twice(tokens), self._place)
         for block, keys, values in zip(self._gpt.blocks, self._keys, self._values, strict=True):
-            x = block.step(x, self._length, self._bias, keys, values)
-        self._length += 1
+            x = block.step(x, self._text + self._place, self._bias, keys, values)
+        self._place += 1
         self._normed = normalised(x, NORM_EPSILON)
 
     def _twice(self, tokens: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -107,6 +107,15 @@ class TextFeatures:
     tokens: NDArray[np.float32]
     mask: NDArray[np.bool_]
 
+    @staticmethod
+    def of_nothing(size: int) -> TextFeatures:
+        """Those of one empty text."""
+        return TextFeatures(
+            np.zeros((1, size), np.float32),
+            np.zeros((1, 0, size), np.float32),
+            np.zeros((1, 0), bool),
+        )
+
     def followed_by_nothing(self) -> TextFeatures:
         """These B prompts and B empty ones, which classifier-free guidance compares them with."""
         return TextFeatures(

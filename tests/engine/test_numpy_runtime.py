@@ -151,7 +151,7 @@ def logits_after(gpt: GPT, text: np.ndarray, ids: np.ndarray) -> np.ndarray:
     found = []
     for place in range(ids.shape[1] + 1):
         if place:
-            x = gpt.embed(ids[:, place - 1, None], place)
+            x = gpt.embed(ids[:, place - 1, None], place - 1)
         for block, k, v in zip(gpt.blocks, keys, values, strict=True):
             x = block.step(x, place, bias, k, v)
         found.append(gpt.head(normalised(x, NORM_EPSILON)).T)
