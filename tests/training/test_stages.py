@@ -225,3 +225,27 @@ def test_bad_input_is_refused_before_training(
 
 def test_embedded_config_is_valid() -> None:
     assert read_config("embedded").vqvae_network["codebook_size"] == 512
+
+
+def test_16_bits_and_compilation_reach_both_stages(small_set: Path, tmp_path: Path) -> None:
+    """A few steps give nearly the losses of float32; codes and weights stay float32."""
+    losses: dict[str, list[float]] = {"plain": [], "fast": []}
+    for name, options in (
+        ("plain", {}),
+        ("fast", {"precision": "bf16", "compiler": "aot_eager"}),
+    ):
+        config = replace(
+            CONFIG,
+            vqvae=replace(CONFIG.vqvae, steps=4, **options),
+            gpt=replace(CONFIG.gpt, steps=4, **options),
+        )
+        train_vqvae(config, small_set, tmp_path / name / "vqvae")
+        first = tmp_path / "plain" / "vqvae" / "vqvae.safetensors"
+        train_gpt(config, small_set, first, tmp_path / name / "gpt")
+        for stage in ("vqvae", "gpt"):
+            losses[name].append(log(tmp_path / name / stage)[0]["loss"])
+            state = torch.load(tmp_path / name / stage / "state.pt", weights_only=True)
+            kinds = {t.dtype for t in state["network"].values() if t.is_floating_point()}
+            assert kinds == {torch.float32}
+    assert losses["plain"] != losses["fast"]
+    assert np.allclose(losses["plain"], losses["fast"], rtol=0.05)
