@@ -26,18 +26,19 @@ from .rotations import (
 from .skeleton import Skeleton
 
 _STILL = np.array([1.0, 0.0, 0.0, 0.0])
-_FREE_SPIN = (
-    0.05  # radians a frame that a bone may always spin, to come back to its untwisted state
-)
+_FREE_SPIN = 1.0  # radians a second that a bone may always spin, to come back to no twist
 
 
-def recover_rotations(joints: Array, rest: Array, skeleton: Skeleton) -> Array:
+def recover_rotations(
+    joints: Array, rest: Array, skeleton: Skeleton, *, fps: float = 20.0
+) -> Array:
     """Global rotations of every joint's segment, continuous over time.
 
     Args:
         joints: [T, J, 3] positions of the motion.
         rest: [J, 3] positions of the same joints in the rest pose (T, A, arms down ...).
         skeleton: Whose parents say which bones there are.
+        fps: Frames a second.
 
     Returns:
         [T, J, 4] unit quaternions; joint j's quaternion turns the rest bones (child - j) into the
@@ -60,7 +61,7 @@ def recover_rotations(joints: Array, rest: Array, skeleton: Skeleton) -> Array:
             rest_bone = rest[mine[0]] - rest[joint]
             bone = joints[:, mine[0]] - joints[:, joint]
             seen = quaternion_rotate(quaternion_conjugate(rotations[:, parent]), bone)
-            swing = _steady_swing(normalise(rest_bone), normalise(seen))
+            swing = _steady_swing(normalise(rest_bone), normalise(seen), fps)
             rotations[:, joint] = quaternion_multiply(rotations[:, parent], swing)
         else:
             bones = joints[:, mine] - joints[:, joint : joint + 1]
@@ -98,7 +99,7 @@ def joints_from_directions(root: Array, directions: Array, skeleton: Skeleton) -
     return joints
 
 
-def _steady_swing(rest: Array, directions: Array) -> Array:
+def _steady_swing(rest: Array, directions: Array, fps: float) -> Array:
     """Rotations [T, 4] from one unit vector [3] to many [T, 3], as untwisted as steadiness allows.
 
     The shortest turn to each direction spins about it when the direction passes close to the rest
@@ -111,7 +112,7 @@ def _steady_swing(rest: Array, directions: Array) -> Array:
     spin = quaternion_multiply(change, quaternion_conjugate(step))
     along = np.sum(spin[:, 1:] * directions[1:], axis=-1)
     spins = _wrapped(2.0 * np.arctan2(along, spin[:, 0]))
-    limits = quaternion_angle(step, _STILL) + _FREE_SPIN
+    limits = quaternion_angle(step, _STILL) + _FREE_SPIN / fps
     if np.all(np.abs(spins) <= limits):
         return shortest
     lag = [0.0]

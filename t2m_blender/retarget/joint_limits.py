@@ -39,7 +39,7 @@ _STRAIGHT = np.radians(4.0)  # how softly a hinge comes to its end
 def limited_joints(joints: Array, skeleton: Skeleton, fps: float) -> Array:
     """The motion [T, J, 3] with all joints within their limits, on the skeleton's bone lengths."""
     rest, names, parents = skeleton.rest_pose, skeleton.joint_names, skeleton.parents
-    turns = recover_rotations(joints, rest, skeleton)
+    turns = recover_rotations(joints, rest, skeleton, fps=fps)
     turns = with_natural_twist(turns, joints, rest, skeleton, fps)
     limited = turns.copy()
     for joint in skeleton.order[1:]:

@@ -139,7 +139,7 @@ def _bone_turns(
     joints: Array, bone_map: BoneMap, calibration: Calibration, skeleton: Skeleton, rate: float
 ) -> dict[str, Array]:
     """Turns [T, 4] since rest of every mapped bone, along the motion's axes."""
-    turns = recover_rotations(joints, skeleton.rest_pose, skeleton)
+    turns = recover_rotations(joints, skeleton.rest_pose, skeleton, fps=rate)
     turns = with_natural_twist(turns, joints, skeleton.rest_pose, skeleton, rate)
     number = {joint: k for k, joint in enumerate(skeleton.joint_names)}
     segment = {joint: turns[:, number[joint]] for joint in bone_map.bones if joint in number}
