@@ -161,8 +161,8 @@ def test_frames_at_other_rates(clip: Motion, rate: float) -> None:
         heads = posed_bones(rig, track)[..., :3, 3]
         for end in (0, -1):
             assert np.abs(heads[end] - first[end]).max() < 0.001
-            same = quaternion_angle(track.rotations[end], original.rotations[end])
-            assert np.degrees(same).max() < 0.5
+    turned = quaternion_angle(natural.rotations[[0, -1]], original.rotations[[0, -1]])
+    assert np.degrees(turned).max() < 0.1
 
 
 def test_a_single_frame(clip: Motion) -> None:
