@@ -3,12 +3,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 __all__ = ["QUANTISERS", "GPTConfig", "VQVAEConfig"]
 
 QUANTISERS = ("ema_reset", "ema", "reset", "plain")
 """How codes learn, see `codebook.py`."""
+
+_MAY_BE_NONE = ("stages", "depth", "word_limit")
+_COUNTED = ("levels", "stages", "depth", "dilation_growth", "blocks")
+_MOST_COUNTED, _WIDEST = 256, 2**16
+
+
+def _check_sizes(config: VQVAEConfig | GPTConfig) -> None:
+    """A model file may say anything: what cannot be a size is refused before it is built.
+
+    Raises:
+        ValueError: Names the field.
+    """
+    for field in fields(config):
+        value, usual = getattr(config, field.name), field.default
+        if isinstance(usual, float) and not (type(value) in (int, float) and 0.0 <= value <= 1.0):
+            raise ValueError(f"{field.name} is {value!r}; it is a number from 0 to 1")
+        least = 0 if field.name in _MAY_BE_NONE else 1
+        most = _MOST_COUNTED if field.name in _COUNTED else _WIDEST
+        if isinstance(usual, int) and not (type(value) is int and least <= value <= most):
+            raise ValueError(
+                f"{field.name} is {value!r}; it is a whole number from {least} to {most}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +63,10 @@ class VQVAEConfig:
     codebook_decay: float = 0.99
 
     def __post_init__(self) -> None:
+        _check_sizes(self)
         if self.quantiser not in QUANTISERS:
             known = ", ".join(QUANTISERS)
             raise ValueError(f"the quantiser is {self.quantiser!r}; it may be {known}")
-        if self.levels < 1:
-            raise ValueError(f"{self.levels} levels; there is at least 1")
 
     @property
     def frames_per_token(self) -> int:
@@ -81,7 +102,8 @@ class GPTConfig:
     attention_dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.heads < 1 or self.width % self.heads:
+        _check_sizes(self)
+        if self.width % self.heads:
             raise ValueError(f"a width of {self.width} cannot be shared by {self.heads} heads")
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import shorten
 
 from .checkpoint import Checkpoint, read_checkpoint
 from .configs import GPTConfig, VQVAEConfig
@@ -16,6 +17,7 @@ __all__ = ["DEFAULT_MODEL", "MODELS", "TextToMotion", "find_text_encoder", "load
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
 DEFAULT_MODEL = "default"
+_LONGEST_REASON = 300  # characters of torch's list of what does not fit
 MOST_AT_ONCE = 64  # clips; more side by side are no faster, and memory stays flat
 
 
@@ -130,5 +132,6 @@ def _computing(
 
 
 def _misfit(path: str | Path, error: Exception) -> CheckpointError:
-    reason = (str(error).splitlines() or [type(error).__name__])[-1].strip()
-    return CheckpointError(f"{path} does not fit its own configuration: {reason}")
+    reason = (str(error).splitlines() or [type(error).__name__])[-1]
+    reason = shorten(reason, _LONGEST_REASON, placeholder=" ...")
+    return CheckpointError(f"{path} does not fit its own configuration: {reason.rstrip('.')}.")

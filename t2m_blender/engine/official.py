@@ -60,15 +60,18 @@ def read_official_vqvae(path: Path, *, dilation_growth: int = 3) -> VQVAE:
     stages = _count(state, r"^vqvae\.encoder\.model\.(\d+)\.1\.model\.0\.conv1\.weight$")
     entry = _tensor(state, "vqvae.encoder.model.0.weight", 3, path)
     codes = _tensor(state, "vqvae.quantizer.codebook", 2, path)
-    config = VQVAEConfig(
-        feature_size=entry.shape[1],
-        width=entry.shape[0],
-        code_size=codes.shape[1],
-        codebook_size=codes.shape[0],
-        stages=stages,
-        depth=_count(state, r"^vqvae\.encoder\.model\.2\.1\.model\.(\d+)\.conv1\.weight$"),
-        dilation_growth=dilation_growth,
-    )
+    try:
+        config = VQVAEConfig(
+            feature_size=entry.shape[1],
+            width=entry.shape[0],
+            code_size=codes.shape[1],
+            codebook_size=codes.shape[0],
+            stages=stages,
+            depth=_count(state, r"^vqvae\.encoder\.model\.2\.1\.model\.(\d+)\.conv1\.weight$"),
+            dilation_growth=dilation_growth,
+        )
+    except ValueError as error:
+        raise CheckpointError(f"{path} has tensors of impossible sizes: {error}.") from error
     # the moving averages are in none of the published files
     state.setdefault("vqvae.quantizer.code_sum", codes.clone())
     state.setdefault("vqvae.quantizer.code_count", torch.ones(len(codes)))
@@ -147,7 +150,18 @@ def _load(path: Path, key: str) -> dict[str, Tensor]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError:
         raise CheckpointError(f"There is no file {path}; check the path.") from None
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, UnpicklingError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        MemoryError,
+        UnpicklingError,
+    ) as error:
         raise CheckpointError(
             f"{path} is not a readable T2M-GPT checkpoint ({type(error).__name__}); download it "
             "again."
@@ -158,6 +172,9 @@ def _load(path: Path, key: str) -> dict[str, Tensor]:
             f"{'VQ-VAE' if key == 'net' else 'GPT'} file."
         )
     state: dict[str, Tensor] = content[key]
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise CheckpointError(f"{path} holds {name!r}, which is no tensor; download it again.")
     return state
 
 
