@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import bpy
@@ -13,6 +13,7 @@ import numpy as np
 from benchmarks.zoo import Specimen, rest_axes
 from t2m_blender.blender.action import action_curves
 from t2m_blender.blender.armature import armature_to_rig
+from t2m_blender.blender.contacts import read_contacts
 from t2m_blender.blender.placement import place_motion
 from t2m_blender.blender.rig_keys import PlacementOptions
 from t2m_blender.blender.rig_map import bone_map_of
@@ -44,7 +45,8 @@ class Measures:
 
     Attributes:
         misplaced: Limb joints mapped to a bone that is elsewhere, or not mapped.
-        limbs_deg, worst_limbs_deg: Mean angle between the rig's and the motion's arms and legs.
+        limbs_deg, worst_limbs_deg: Mean angle between the rig's and the motion's arms and legs;
+            over clips, the mean and the largest of the clips' means.
         feet_deg: Likewise of ankle to ball; 0 where the rig has none.
         path: Deviation of the path's scale from the ratio of the leg lengths.
         swapped: Frames on which the left hip is not on the motion's left.
@@ -76,14 +78,18 @@ class Measures:
         )
 
 
-def measure(specimen: Specimen, motion: Motion, name: str, **options: object) -> Measures:
-    """Puts the motion on the rig twice, without and with foot lock, and plays it.
+def measure(
+    specimen: Specimen, motion: Motion, name: str, *, lock: bool = True, **options: object
+) -> Measures:
+    """Puts the motion on the rig and plays it: with free feet, and then with `lock` held ones.
 
     Raises:
         InputError: The rig is refused.
     """
     rig = armature_to_rig(specimen.armature)
     axes = rest_axes(rig, specimen.joints)
+    pelvis = bone_map_of(specimen.armature, rig).bones["pelvis"]
+    specimen = replace(specimen, joints={"pelvis": pelvis, **specimen.joints})
     played = play(specimen, motion, name, foot_lock=False, **options)
     heads = {joint: played[joint][:, :3, 3] @ axes.T for joint in specimen.joints}
     wanted = {
@@ -93,7 +99,6 @@ def measure(specimen: Specimen, motion: Motion, name: str, **options: object) ->
     limbs = [angles_deg(heads, wanted, limb).mean() for limb in LIMBS]
     feet = [angles_deg(heads, wanted, foot).mean() for foot in FEET if foot[1] in heads]
     scale = leg_length(rig_heads(rig, specimen)) / leg_length(_rest_of(motion))
-    locked = play(specimen, motion, name, foot_lock=True, **options)
     return Measures(
         misplaced=_misplaced(specimen, rig),
         limbs_deg=float(np.mean(limbs)),
@@ -102,7 +107,7 @@ def measure(specimen: Specimen, motion: Motion, name: str, **options: object) ->
         path=_path_error(heads, wanted, scale),
         swapped=_swapped(heads, wanted),
         jumps=_jumps(played, wanted),
-        slide_mm=_slide(specimen, locked, rig),
+        slide_mm=_slide(specimen, motion, name, rig, **options) if lock else 0.0,
     )
 
 
@@ -179,10 +184,9 @@ def _misplaced(specimen: Specimen, rig: Rig) -> int:
 
 
 def _path_error(heads: dict[str, np.ndarray], wanted: dict[str, np.ndarray], scale: float) -> float:
-    """How far the slope of the rig's path on the motion's is from what the legs say."""
-    path = (heads["left_hip"] + heads["right_hip"]) / 2.0
-    motion = (wanted["left_hip"] + wanted["right_hip"]) / 2.0
-    path, motion = path - path.mean(axis=0), motion - motion.mean(axis=0)
+    """How far the slope of the hips bone's path on the motion's is from what the legs say."""
+    path = heads["pelvis"] - heads["pelvis"].mean(axis=0)
+    motion = wanted["pelvis"] - wanted["pelvis"].mean(axis=0)
     return abs(float(np.sum(path * motion) / np.sum(motion * motion)) / scale - 1.0)
 
 
@@ -207,10 +211,9 @@ def _jumps(played: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> int:
     return int(np.sum((np.max(steps, axis=0) > JUMP) & (np.max(source, axis=0) < QUIET)))
 
 
-def _slide(specimen: Specimen, played: dict[str, np.ndarray], rig: Rig) -> float:
+def _slide(specimen: Specimen, motion: Motion, name: str, rig: Rig, **options: object) -> float:
     """Mean step of planted feet, the frames by the markers that foot lock left."""
-    from t2m_blender.blender.contacts import read_contacts
-
+    played = play(specimen, motion, name, foot_lock=True, **options)
     scale = HUMAN_LEG / leg_length(rig_heads(rig, specimen))
     action = specimen.armature.animation_data.action
     start = bpy.context.scene.frame_start
