@@ -11,6 +11,7 @@ import numpy as np
 from mathutils import Matrix
 from numpy.typing import NDArray
 
+from ..engine.skeleton import HUMANML3D, Skeleton
 from ..retarget.default_rig import default_rig
 from ..retarget.rig import Bone, Rig
 from .mannequin import BodyMesh, mannequin
@@ -66,9 +67,9 @@ def make_default_armature(context: bpy.types.Context) -> bpy.types.Object:
     return armature
 
 
-def new_figure(scene: bpy.types.Scene) -> Rig:
-    """The add-on's own rig, as large as a person is in the units of the scene."""
-    return scaled_rig(default_rig(), units_a_metre(scene))
+def new_figure(scene: bpy.types.Scene, *, skeleton: Skeleton = HUMANML3D) -> Rig:
+    """The add-on's own rig of a skeleton, as large as that is in the units of the scene."""
+    return scaled_rig(default_rig(skeleton), units_a_metre(scene))
 
 
 def scaled_rig(rig: Rig, scale: float) -> Rig:

@@ -16,10 +16,18 @@ import bpy
 from .. import version
 from ..engine.errors import InputError
 from ..engine.feet import contact_spans, resampled_spans
-from ..retarget.rig import Rig
+from ..engine.skeleton import HUMANML3D
+from ..retarget.joint_for_joint import motion_to_own_pose
+from ..retarget.rig import PoseTrack, Rig
 from .action import check_writable, rewrite_curves, write_action
-from .armature import armature_to_rig, make_default_armature, new_figure, remove_armature
-from .channels import Channel, locked_message
+from .armature import (
+    armature_to_rig,
+    make_default_armature,
+    new_figure,
+    remove_armature,
+    rig_to_armature,
+)
+from .channels import Channel, locked_message, pose_channels
 from .contacts import read_contacts, write_contacts
 from .rig_keys import (
     PlacementOptions,
@@ -65,18 +73,23 @@ def check_target(context: bpy.types.Context) -> tuple[bpy.types.Object | None, T
         InputError: If it is not clear which one, if it is not one that can be moved, or if Blender
             is in a mode in which no figure can be made.
     """
+    armature = _chosen_armature(context)
+    rig = armature_to_rig(armature) if armature else new_figure(context.scene)
+    return armature, _target(armature, rig)
+
+
+def _chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
     armatures = selected_armatures(context)
     if len(armatures) > 1:
         raise InputError("Several armatures are selected. Click the one that should move.")
     if armatures:
-        armature = armatures[0]
-        check_writable(armature)
-        return armature, _target(armature, armature_to_rig(armature))
+        check_writable(armatures[0])
+        return armatures[0]
     if context.mode != "OBJECT":
         raise InputError("Switch to Object Mode first: a new figure cannot be made in this mode.")
     if not context.scene.is_editable:
         raise InputError("This scene is linked from another file; open a scene of this file.")
-    return None, _target(None, new_figure(context.scene))
+    return None
 
 
 def _target(armature: bpy.types.Object | None, rig: Rig) -> Target:
@@ -108,6 +121,8 @@ def place_motion(
     Raises:
         InputError: It cannot be placed; nothing is changed.
     """
+    if generated.motion.skeleton.name != HUMANML3D.name:
+        return _place_joint_for_joint(context, generated, frames, on_warning)
     options = options or PlacementOptions()
     armature, target = check_target(context)
     scene = context.scene
@@ -133,9 +148,45 @@ def place_motion(
         keep_free_pose(action, free, options)
     if made.locked and on_warning is not None:
         on_warning(locked_message(made.locked))
+    _show(scene, track)
+    return armature
+
+
+def _place_joint_for_joint(
+    context: bpy.types.Context,
+    generated: GeneratedMotion,
+    frames: int | None,
+    on_warning: OnWarning | None,
+) -> bpy.types.Object:
+    """A motion of a skeleton that is no person's, on an armature that has its joints' bones."""
+    scene, armature = context.scene, _chosen_armature(context)
+    rig = (
+        armature_to_rig(armature)
+        if armature
+        else new_figure(scene, skeleton=generated.motion.skeleton)
+    )
+    track = motion_to_own_pose(generated.motion, rig, rate=scene_rate(scene), frames=frames)
+    with _undone_on_error(context):
+        if armature is None:
+            armature = rig_to_armature(rig, context)
+            armature.data.display_type = "OCTAHEDRAL"  # it has no body that would be seen
+        channels, locked = pose_channels(armature, track)
+        write_action(
+            armature,
+            channels,
+            name=generated.prompt,
+            frame_start=scene.frame_start,
+            recipe=recipe_of(generated),
+        )
+    if locked and on_warning is not None:
+        on_warning(locked_message(locked))
+    _show(scene, track)
+    return armature
+
+
+def _show(scene: bpy.types.Scene, track: PoseTrack) -> None:
     scene.frame_end = max(scene.frame_end, scene.frame_start + track.frames - 1)
     scene.frame_set(scene.frame_current)
-    return armature
 
 
 def relock_feet(context: bpy.types.Context, armature: bpy.types.Object) -> int:
