@@ -32,9 +32,9 @@ LIMBS = tuple(
     )
 )
 FEET = (("left_ankle", "left_foot"), ("right_ankle", "right_foot"))
-JUMP, QUIET = np.radians(60.0), np.radians(30.0)
-"""A bone that turns more than the first in one frame while the motion turns less than the second
-has jumped."""
+JUMP = np.radians(60.0)
+"""A bone that turns so far in one frame has jumped, unless some part of the motion itself turns
+half as far in that frame."""
 HUMAN_LEG = 0.8  # metres
 NEAR = 0.02  # of the leg's length: a mapped bone's head so near to the true joint is right
 
@@ -106,7 +106,7 @@ def measure(
         feet_deg=float(np.mean(feet)) if feet else 0.0,
         path=_path_error(heads, wanted, scale),
         swapped=_swapped(heads, wanted),
-        jumps=_jumps(played, wanted),
+        jumps=_jumps(played, motion),
         slide_mm=_slide(specimen, motion, name, rig, **options) if lock else 0.0,
     )
 
@@ -196,19 +196,19 @@ def _swapped(heads: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> int
     return int(np.sum(np.sum(across * true, axis=-1) <= 0.0))
 
 
-def _jumps(played: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> int:
+def _jumps(played: dict[str, np.ndarray], motion: Motion) -> int:
     steps = []
     for matrices in played.values():
         turns = matrices[:, :3, :3] / np.linalg.norm(matrices[:, :3, :3], axis=1, keepdims=True)
         rotations = matrix_to_quaternion(turns)
         steps.append(quaternion_angle(rotations[:-1], rotations[1:]))
-    source = []
-    across = (("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"))
-    for upper, lower in (*LIMBS, *across, ("left_hip", "head")):
-        way = wanted[lower] - wanted[upper]
-        way = way / np.linalg.norm(way, axis=-1, keepdims=True)
-        source.append(np.arccos(np.clip(np.sum(way[1:] * way[:-1], axis=-1), -1.0, 1.0)))
-    return int(np.sum((np.max(steps, axis=0) > JUMP) & (np.max(source, axis=0) < QUIET)))
+    joints = motion.joints.astype(np.float64)
+    parents = np.array(motion.skeleton.parents[1:])
+    hips = joints[:, [motion.skeleton.left_hip]] - joints[:, [motion.skeleton.right_hip]]
+    ways = np.concatenate((joints[:, 1:] - joints[:, parents], hips), axis=1)
+    ways /= np.linalg.norm(ways, axis=-1, keepdims=True)
+    source = np.arccos(np.clip(np.sum(ways[1:] * ways[:-1], axis=-1), -1.0, 1.0))
+    return int(np.sum((np.max(steps, axis=0) > JUMP) & (np.max(source, axis=1) < JUMP / 2.0)))
 
 
 def _slide(specimen: Specimen, motion: Motion, name: str, rig: Rig, **options: object) -> float:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""SMPL bodies from files in the real formats: synthetic bodies, as the real may not be passed on."""
+"""SMPL bodies from files in the real formats, with synthetic bodies: the real ones are not ours."""
 
 from __future__ import annotations
 
