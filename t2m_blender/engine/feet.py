@@ -99,7 +99,7 @@ def lock_feet(motion: Motion, spans: Iterable[ContactSpan] | None = None) -> Mot
     """The motion with its planted feet held still and above the floor y = 0.
 
     Bone lengths stay; pelvis and upper body move together, and only as the legs need it. The
-    contacts of the result are 1 where a foot is held and 0 elsewhere.
+    contacts of the result are 1 where a foot is held and 0 elsewhere, also where it was let go.
 
     Args:
         motion: Of a skeleton whose feet have an ankle and a ball.
@@ -113,7 +113,7 @@ def lock_feet(motion: Motion, spans: Iterable[ContactSpan] | None = None) -> Mot
     ankles, balls = (_feet(skeleton)[k::2] for k in (0, 1))
     standing = rest[ankles, 1] - rest[balls, 1]
     slope = standing / np.linalg.norm(rest[ankles] - rest[balls], axis=-1)
-    shift, legs = plant_feet(
+    shift, legs, held = plant_feet(
         legs_of(joints, skeleton),
         held,
         fps=motion.fps,

@@ -34,6 +34,7 @@ _PELVIS_EASE_SECONDS = 0.2
 _KNEE_METRES = 0.25  # a radian of the knee counts as much as so many metres of a foot
 _KNEE_STEP = np.radians(2.5)  # a frame at 20 frames a second, from which on it counts more
 _STRAIGHT = 0.05  # least sine of the knee's angle in its derivative
+_MOVED = 0.0045  # metres a frame of a foot that is not held
 _LOW = 0.08  # metres over the floor under which a planted foot is meant to stand on it
 _FLAT = 0.015  # that high a ball may stand
 
@@ -69,7 +70,7 @@ class Floor:
 
 def plant_feet(
     legs: Legs, held: NDArray[np.bool_], *, fps: float, floor: Floor
-) -> tuple[Array, Legs]:
+) -> tuple[Array, Legs, NDArray[np.bool_]]:
     """Holds feet where they are planted.
 
     Args:
@@ -79,7 +80,8 @@ def plant_feet(
         floor: Which ankles and balls of the feet must stay above.
 
     Returns:
-        How far the pelvis moves [T, 3], and the legs below it.
+        How far the pelvis moves [T, 3], the legs below it, and which feet [T, 4] are held: one that
+        would have had to leave its leg, or bend its knee too fast, was let go.
     """
     points = np.stack(
         (
@@ -112,7 +114,17 @@ def plant_feet(
         placed[..., 1] = np.maximum(placed[..., 1], _floors(placed, floor))
     hips = legs.hips + shift[:, None, PELVIS]
     ankles, balls = _rigid_feet(placed, legs, held)
-    return shift[:, PELVIS], bent_legs(hips, ankles, balls, legs, fps)
+    planted = bent_legs(hips, ankles, balls, legs, fps)
+    return shift[:, PELVIS], planted, _still_held(planted, held)
+
+
+def _still_held(legs: Legs, held: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """[T, 4] without the frames in which a foot has moved on nevertheless."""
+    feet = np.stack((legs.ankles, legs.balls), axis=2).reshape(len(held), 4, 3)
+    moved = np.linalg.norm(np.diff(feet, axis=0), axis=-1) > _MOVED
+    kept = held.copy()
+    kept[1:] &= ~(moved & held[:-1])
+    return kept
 
 
 def held_spans(held: NDArray[np.bool_]) -> Iterator[tuple[int, int, int]]:

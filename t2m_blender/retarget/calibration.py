@@ -108,7 +108,8 @@ def calibrate(rig: Rig, bone_map: BoneMap, skeleton: Skeleton) -> Calibration:
             f'The legs of "{rig.name}" have no length at rest; check which bones are mapped.'
         )
     scale = legs / skeleton_leg_length(skeleton)
-    ankle, sole = _standing(heads, tails, legs, scale, np.array_equal(lean, _STILL), skeleton)
+    own = _own_ankle(heads, turns, scale * standing_ankle(skeleton))
+    ankle, sole = _standing(heads, tails, legs, own, upright=np.array_equal(lean, _STILL))
     return Calibration(axes, heads, turns, scale, ankle, sole)
 
 
@@ -223,13 +224,24 @@ def _swing(bone: Array, wanted: Array) -> Array:
     return np.asarray(quaternion_multiply(rest, fold))
 
 
+def _own_ankle(heads: Mapping[str, Array], turns: Mapping[str, Array], usual: float) -> float:
+    """How high the ankles are over the joints of the toes in the T-pose; the usual without toes."""
+    if not all(f"{side}_foot" in heads for side in SIDES):
+        return usual
+    feet = [
+        quaternion_rotate(turns[f"{s}_ankle"], heads[f"{s}_foot"] - heads[f"{s}_ankle"])
+        for s in SIDES
+    ]
+    return max(float(-np.mean([foot[1] for foot in feet])), 0.0)
+
+
 def _standing(
     heads: Mapping[str, Array],
     tails: Mapping[str, Array],
     legs: float,
-    scale: float,
+    own_ankle: float,
+    *,
     upright: bool,
-    skeleton: Skeleton,
 ) -> tuple[float, float]:
     """Heights of the ankles and of the soles when the rig stands.
 
@@ -243,8 +255,7 @@ def _standing(
     else:
         sole = float(np.mean([tails[f"{side}_ankle"][1] for side in SIDES]))
     if not upright or hips - ankle < 0.75 * legs or not 0.0 <= ankle - sole < 0.4 * legs:
-        ankle = scale * standing_ankle(skeleton)
-        return ankle, 0.0
+        return own_ankle, 0.0
     if np.linalg.norm(heads["pelvis"]) < 0.05 * legs:
         return ankle - sole, 0.0
     return ankle, sole

@@ -83,7 +83,7 @@ def lock_pose(
     slope = np.mean([_level_foot(side, feet[side], calibration) for side in SIDES])
     floor = Floor(sole, (calibration.ankle_height - calibration.sole) * adult, float(slope))
     held = spans_to_held(contacts, track.frames)
-    shift, after = plant_feet(
+    shift, after, held = plant_feet(
         before,
         held,
         fps=track.rate,

@@ -20,7 +20,9 @@ from t2m_blender.engine.motion import Motion
 from t2m_blender.engine.rotations import (
     quaternion_angle,
     quaternion_between,
+    quaternion_conjugate,
     quaternion_from_axis_angle,
+    quaternion_rotate,
     quaternion_to_matrix,
 )
 from t2m_blender.engine.skeleton import HUMANML3D
@@ -357,7 +359,9 @@ def _sunk(
             lowest.append(float(heads[f"{side}_foot"][:, 1].min()) - calibration.sole)
         bone = rig.by_name[bone_map.bones[f"{side}_ankle"]]
         turn = posed[:, index[bone.name], :3, :3] @ np.linalg.inv(bone.matrix[:3, :3])
-        down = calibration.axes.T @ [0.0, calibration.sole - calibration.ankle_height, 0.0]
+        upright = quaternion_conjugate(calibration.turns[f"{side}_ankle"])
+        under = np.array([0.0, calibration.sole - calibration.ankle_height, 0.0])
+        down = calibration.axes.T @ quaternion_rotate(upright, under)
         heel = heads[f"{side}_ankle"] + (turn @ down) @ calibration.axes.T
         lowest.append(float(heel[:, 1].min()) - calibration.sole)
     return -1000.0 * adult * min(lowest)
