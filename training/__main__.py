@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from .checks import run as checks
     from .data import augment, inspection_report, merge, prepare
 
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
@@ -50,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("inspect", help="tell what is in a dataset: counts, outliers ...")
     inspection_report.add_arguments(command)
     command.set_defaults(run=inspection_report.run)
+
+    command = commands.add_parser("check-prompts", help="does a model do what it is asked")
+    checks.add_arguments(command)
+    command.set_defaults(run=checks.run)
 
     command = commands.add_parser("train-vqvae", help="stage 1: motion <-> tokens")
     _add_common(command)

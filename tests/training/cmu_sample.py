@@ -37,8 +37,8 @@ def unpack_sample(shared: Path, trials: tuple[str, ...] = TRIALS) -> Path:
     table = {name: table[name] for name in trials}
     pairs = [p for p in json.loads((cmu / "pairs.json").read_text()) if p["trial"] in table]
     wanted = {row["file"] for row in table.values()}
-    wanted |= {f"{name.split('_')[0]}/{name.split('_')[0]}.asf" for name in trials}
-    wanted = {f"cmu/{path}" for path in wanted} - {"cmu/13/13.asf"}
+    wanted |= {f"{f.split('/')[0]}/{f.split('/')[0]}.asf" for f in wanted if f.endswith(".amc")}
+    wanted = {f"cmu/{path}" for path in wanted}
     with tarfile.open(cmu / "cmu.tar.xz") as archive:
         for member in archive:
             if member.name in wanted:

@@ -14,6 +14,7 @@ Their ids begin with "S" and the speed, "J" or "B"; mirrored copies, as everywhe
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -43,6 +44,7 @@ from training.data.mirror import mirrored_clip, mirrored_motion
 from training.data.more_captions import with_facts, with_wordings
 from training.data.new_clips import Material, body_part_clips, joined_clips, speed_clips
 from training.data.sequences import sequence_clips
+from training.data.told import read_told
 
 _JOINED, _COMBINED = "joined", "with the upper body of another"
 _CURVED = "continued or bent"
@@ -94,10 +96,13 @@ class Augmentations:
             raise InputError("The numbers of clips to make and the seed cannot be negative.")
 
 
-def augment(dataset: Dataset, wanted: Augmentations) -> Dataset:
+def augment(
+    dataset: Dataset, wanted: Augmentations, told: Mapping[str, Sequence[str]] | None = None
+) -> Dataset:
     """The dataset with new clips in its train split, and new statistics.
 
-    The same dataset, settings and seed give the same clips.
+    The same dataset, settings and seed give the same clips. Wordings also draw on `told`: sentences
+    of people for what is done (`training.data.told`).
 
     Raises:
         InputError: the dataset is not of HumanML3D's skeleton, or has no train clips.
@@ -160,7 +165,9 @@ def augment(dataset: Dataset, wanted: Augmentations) -> Dataset:
     if wanted.wordings:
         before = sum(len(clip.captions) for clip in grown.clips)
         random = np.random.default_rng([wanted.seed, 8])
-        grown.clips[:] = [with_wordings(clip, wanted.wordings, random) for clip in grown.clips]
+        grown.clips[:] = [
+            with_wordings(clip, wanted.wordings, told or {}, random) for clip in grown.clips
+        ]
         numbers["wordings"] = sum(len(clip.captions) for clip in grown.clips) - before
     arrays = (grown.features[clip.id] for clip in grown.clips if clip.split == "train")
     mean, std = statistics(arrays, dataset.skeleton)
@@ -263,6 +270,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wordings", type=int, default=0, metavar="N", help="N other wordings a clip"
     )
+    parser.add_argument(
+        "--texts",
+        type=Path,
+        help="HumanML3D's captions.json, for wordings from its sentences",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pairs (0)")
 
 
@@ -283,7 +295,9 @@ def run(args: argparse.Namespace) -> int:
     if args.output.resolve() == args.dataset.resolve():
         raise InputError("The output is the dataset itself; give a new folder.")
     check_output(args.output)
-    dataset = augment(read_dataset(args.dataset), wanted)
+    dataset = augment(
+        read_dataset(args.dataset), wanted, read_told(args.texts) if args.texts else None
+    )
     write_dataset(dataset, args.output)
     print(report(dataset))
     return 0

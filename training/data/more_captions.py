@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,8 @@ from training.data.grown import sources_of
 from training.data.phrases import read_phrase
 from training.data.sentences import counted_sentences, sentences
 from training.data.wordings import deeds_of, wordings
+
+_TOLD = 2  # sentences of people for one of a clip's captions
 
 
 def with_facts(clip: Clip, features: dict[str, NDArray[np.float32]], held_out: set[str]) -> Clip:
@@ -38,18 +41,31 @@ def with_facts(clip: Clip, features: dict[str, NDArray[np.float32]], held_out: s
     )
 
 
-def with_wordings(clip: Clip, number: int, random: np.random.Generator) -> Clip:
-    """The clip with other wordings of those of its captions that the table knows."""
+def with_wordings(
+    clip: Clip, number: int, told: Mapping[str, Sequence[str]], random: np.random.Generator
+) -> Clip:
+    """The clip with other wordings of those of its captions that the table knows.
+
+    Args:
+        clip: of the train split; others stay as they are.
+        number: of wordings of the table in all.
+        told: sentences of people for what is done; one or two are taken.
+        random: chooses.
+    """
     known = [text for text in clip.captions if deeds_of(text)]
     if clip.split != "train" or not known:
         return clip
-    new: dict[str, None] = {}
+    new: dict[str, str] = {}
     for text in known:
         for said in wordings(text, -(-number // len(known)), random):
-            if said not in clip.captions:
-                new[said] = None
+            new[said] = "wording"
+        sentences_told = told.get(" ".join(deeds_of(text)), ()) if len(deeds_of(text)) == 1 else ()
+        for _ in range(min(_TOLD, len(sentences_told))):
+            new[sentences_told[random.integers(len(sentences_told))]] = "humanml3d text"
+    for text in clip.captions:
+        new.pop(text, None)
     return replace(
         clip,
         captions=(*clip.captions, *new),
-        caption_origins=(*clip.caption_origins, *["wording"] * len(new)),
+        caption_origins=(*clip.caption_origins, *new.values()),
     )

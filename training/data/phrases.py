@@ -49,6 +49,12 @@ def gerund_of(verb: str) -> str:
 _THIRD = {third_person_of(verb): verb for verb in _VERBS.split()}
 _GERUND = {gerund_of(verb): verb for verb in _VERBS.split()}
 
+
+def base_form(word: str) -> str:
+    """The base form of a verb in the third person or a gerund; any other word as it is."""
+    return _THIRD.get(word) or _GERUND.get(word) or word
+
+
 _WHO = (
     r"(?:(?:an?|the|this|that) (?:(?:standing|stick|young|male|female) )?"
     r"(?:person|man|woman|figure|human|individual|guy|character|sim|dancer|stickman)"

@@ -46,7 +46,27 @@ _SUBJECTS = (
     ("a human figure", "its", "it", "itself", "it"),
     ("an individual", "their", "them", "themself", "they"),
     ("person", "their", "them", "themself", "they"),
+    ("the woman", "her", "her", "herself", "she"),
+    ("a boy", "his", "him", "himself", "he"),
+    ("a girl", "her", "her", "herself", "she"),
+    ("a lady", "her", "her", "herself", "she"),
+    ("the guy", "his", "him", "himself", "he"),
+    ("the actor", "their", "them", "themself", "they"),
+    ("a young man", "his", "him", "himself", "he"),
+    ("a human being", "their", "them", "themself", "they"),
 )
+# what comes before and between a subject and its verbs: form -> (start, form of the verbs, chance)
+_FORMS = {
+    "third": ("{who} ", "third", 0.56),
+    "is": ("{who} is ", "gerund", 0.14),
+    "gerund": ("", "gerund", 0.1),
+    "order": ("", "order", 0.07),
+    "participle": ("{who} ", "gerund", 0.06),
+    "who": ("{who} who ", "third", 0.02),
+    "who is": ("{who} who is ", "gerund", 0.02),
+    "there": ("there is {who} ", "gerund", 0.015),
+    "make": ("make {who} ", "order", 0.015),
+}
 _PLAIN = ("", "their", "them", "themself", "they")  # of an imperative or a gerund alone
 _ORDERS = ("your", "you", "yourself", "you")
 
@@ -89,6 +109,11 @@ def deeds_of(caption: str) -> tuple[str, ...]:
     """What somebody does, one after the other, as keys of the table ("kicks with the left leg")."""
     match = re.fullmatch(r"a person (.+)", caption)
     return tuple(re.split(r", then ", match[1])) if match and _read(caption) else ()
+
+
+def all_ways() -> list[tuple[str, str]]:
+    """(what is done, a way to say it) of the whole table, with marked verbs and open pronouns."""
+    return [(deed, way) for deed, found in _deeds().items() for way in found.ways]
 
 
 def _read(caption: str) -> list[list[_Deed]] | None:
@@ -140,22 +165,21 @@ def _sided(text: str, side: str) -> str:
 
 def _worded(steps: Sequence[Sequence[_Deed]], random: np.random.Generator) -> str:
     subject = _SUBJECTS[random.integers(len(_SUBJECTS))]
-    form = str(random.choice(["third", "is", "gerund", "order"], p=[0.66, 0.16, 0.1, 0.08]))
-    if form == "order":
-        subject = ("", *_ORDERS)
-    elif form == "gerund":
-        subject = _PLAIN
+    names = list(_FORMS)
+    name = names[random.choice(len(names), p=[chance for _, _, chance in _FORMS.values()])]
+    start, form, _ = _FORMS[name]
+    if "{who}" not in start:
+        subject = ("", *_ORDERS) if form == "order" else _PLAIN
     said = [_step(step, form, subject, random) for step in steps]
-    start = {"third": subject[0] + " ", "is": subject[0] + " is "}.get(form, "")
-    text = start + said[0]
+    text = start.replace("{who}", subject[0]) + said[0]
     for number, (step, clause) in enumerate(zip(steps[1:], said[1:], strict=True), start=1):
         last = number == len(said) - 1
         join = random.integers(5) if last else random.integers(2)
-        if join == 4 and form == "third" and len(steps) == 2:
+        if join == 4 and name == "third" and len(steps) == 2:
             gerund = _step(step, "gerund", subject, random)
             return _spelt(f"{text} before {gerund}", random)
         pronoun = subject[4] if subject[4] != "they" else ""
-        if join == 3 and form == "third" and pronoun:
+        if join == 3 and name == "third" and pronoun:
             text += f", then {pronoun} {clause}"
         else:
             text += (", then ", " and then ", " and ", ", and then ", ", then ")[join] + clause
@@ -168,13 +192,12 @@ def _step(
     ways = [deed.ways[random.integers(len(deed.ways))] for deed in deeds]
     if len(ways) == 2 and random.random() < 0.4:
         ways.reverse()
-    verb = "gerund" if form == "is" else form
-    said = _said(ways[0], verb, subject)
+    said = _said(ways[0], form, subject)
     if len(ways) == 2:
         if random.random() < 0.6:
             said += " while " + _said(ways[1], "gerund", subject)
         else:
-            said += " and " + _said(ways[1], verb, subject)
+            said += " and " + _said(ways[1], form, subject)
     return said
 
 
