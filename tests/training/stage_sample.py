@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from t2m_blender.engine import HUMANML3D
 from t2m_blender.engine.features import motion_to_features
@@ -43,30 +44,39 @@ def write_small_set(folder: Path) -> None:
     """Three clips cut from motion of the embedded model, so that a bare clone can train too."""
     made = generate("a person walks in a circle", model=load_model(), seed=1, seconds=8.5)
     joints = made.motion.joints
-    features, clips = {}, []
-    for i, (name, split) in enumerate((("a", "train"), ("b", "train"), ("c", "val"))):
-        cut = joints[i * 50 : i * 50 + 61]
-        features[name] = motion_to_features(cut, HUMANML3D).astype(np.float32)
-        clips.append(
-            Clip(
-                id=name,
-                split=split,
-                captions=(CAPTIONS[name],),
-                caption_origins=("hand",),
-                source="generated",
-                start_frame=i * 50,
-                end_frame=i * 50 + 61,
-                frames=60,
-                subject="none",
-                licence="MIT",
-                origin="the embedded model",
-                mirrored=False,
-            )
+    cuts = [joints[start : start + 61] for start in (0, 50, 100)]
+    features = [motion_to_features(cut, HUMANML3D).astype(np.float32) for cut in cuts]
+    _write(folder, features)
+
+
+def write_random_set(folder: Path) -> None:
+    """Three clips of noise: hardly two windows are alike, whatever the embedded model does."""
+    noise = np.random.default_rng(0).normal(size=(3, 180, HUMANML3D.feature_size))
+    _write(folder, list(noise.astype(np.float32)))
+
+
+def _write(folder: Path, features: list[NDArray[np.float32]]) -> None:
+    """Two clips for training and one to validate on."""
+    clips = [
+        Clip(
+            id=name,
+            split=split,
+            captions=(CAPTIONS[name],),
+            caption_origins=("hand",),
+            source="made",
+            start_frame=0,
+            end_frame=len(array) + 1,
+            frames=len(array),
+            subject="none",
+            licence="MIT",
+            origin="made for tests",
+            mirrored=False,
         )
-    mean, std = statistics([features["a"], features["b"]], HUMANML3D)
-    write_dataset(
-        Dataset("tiny", HUMANML3D, tuple(clips), features, mean, std, licence="MIT"), folder
-    )
+        for name, split, array in zip("abc", ("train", "train", "val"), features, strict=True)
+    ]
+    mean, std = statistics(features[:2], HUMANML3D)
+    named = dict(zip("abc", features, strict=True))
+    write_dataset(Dataset("tiny", HUMANML3D, tuple(clips), named, mean, std, licence="MIT"), folder)
 
 
 def log(folder: Path) -> list[dict[str, float]]:
