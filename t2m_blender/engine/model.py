@@ -42,11 +42,6 @@ class TextToMotion:
     at_once: int = field(default=MOST_AT_ONCE, init=False)
 
     @property
-    def longest_seconds(self) -> float:
-        """The longest motion that the model writes in one go."""
-        return self.gpt.token_limit * self.frames_per_token / self.checkpoint.skeleton.fps
-
-    @property
     def frames_per_token(self) -> int:
         return self.vqvae.frames_per_token
 

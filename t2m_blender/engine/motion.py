@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +69,7 @@ class Motion:
         if frames < 1:
             raise InputError(f"A motion needs at least one frame, not {frames}.")
         times = np.linspace(0.0, self.frames - 1, frames)
-        joints = _catmull_rom(self.joints, times)
+        joints = catmull_rom(self.joints, times)
         contacts = None if self.contacts is None else _nearest(self.contacts, times)
         return Motion(joints, fps, self.skeleton, contacts)
 
@@ -77,7 +78,8 @@ def _nearest(values: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray
     return values[np.rint(times).astype(int)]
 
 
-def _catmull_rom(values: NDArray[np.float32], times: NDArray[np.float64]) -> NDArray[np.float32]:
+def catmull_rom(values: NDArray[Any], times: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Values [T, ...] at fractional frames, by splines that pass through every one of them."""
     last = len(values) - 1
     start = np.minimum(np.floor(times).astype(int), max(last - 1, 0))
     u = (times - start).reshape(-1, *[1] * (values.ndim - 1))

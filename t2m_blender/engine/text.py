@@ -124,7 +124,7 @@ class TextFeatures:
             np.concatenate((self.mask, np.zeros_like(self.mask))),
         )
 
-    def __getitem__(self, rows: slice) -> TextFeatures:
+    def __getitem__(self, rows: slice | list[int]) -> TextFeatures:
         """Those of some of the prompts."""
         return TextFeatures(self.pooled[rows], self.tokens[rows], self.mask[rows])
 

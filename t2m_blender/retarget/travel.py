@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ..engine.errors import InputError
+from ..engine.postprocess import smoothed_path
 from .bone_map import BoneMap
 from .posing import location_axes
 from .rig import Array, PoseTrack, Rig
@@ -52,7 +53,7 @@ def put_travel(
     bone = rig.by_name[carrier]
     offset = track.translations[carrier] @ location_axes(rig, bone).T
     level = axes.T @ np.diag([1.0, 0.0, 1.0]) @ axes
-    way = _smoothed(offset @ level, _SMOOTH_SECONDS * track.rate)
+    way = smoothed_path(offset @ level, _SMOOTH_SECONDS * track.rate)
     left = {carrier: (offset - way) @ location_axes(rig, bone)}
     if travel == "none":
         return replace(track, translations={**track.translations, **left})
@@ -64,16 +65,3 @@ def put_travel(
         )
     moved = way @ location_axes(rig, rig.by_name[root])
     return replace(track, translations={**track.translations, **left, root: moved})
-
-
-def _smoothed(values: Array, sigma: float) -> Array:
-    """A Gaussian over time [T, 3], in frames; beyond the ends the path goes straight on."""
-    radius = min(int(4.0 * sigma + 0.5), len(values) - 1)
-    if radius < 1:
-        return values
-    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-9)) ** 2)
-    kernel /= kernel.sum()
-    before = 2.0 * values[0] - values[radius:0:-1]
-    after = 2.0 * values[-1] - values[-2 : -radius - 2 : -1]
-    held = np.concatenate((before, values, after))
-    return np.stack([np.convolve(held[:, c], kernel, "valid") for c in range(3)], axis=1)
