@@ -165,7 +165,8 @@ def test_torch_needs_no_other_package_to_generate(tmp_path: Path) -> None:
     code = (
         f"import sys; [sys.modules.update({{name: None}}) for name in {blocked}]\n"
         "from t2m_blender.cli import main\n"
-        "sys.exit(main(['a person walks', '-o', sys.argv[1], '--seconds', '1']))"
+        "options = '--seconds 1 --runtime torch'.split()\n"
+        "sys.exit(main(['a person walks', '-o', sys.argv[1], *options]))"
     )
     out = tmp_path / "walk.npz"
     done = subprocess.run(

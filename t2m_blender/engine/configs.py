@@ -12,7 +12,7 @@ QUANTISERS = ("ema_reset", "ema", "reset", "plain")
 
 _MAY_BE_NONE = ("stages", "depth", "word_limit")
 _COUNTED = ("levels", "stages", "depth", "dilation_growth", "blocks")
-_MOST_COUNTED, _WIDEST = 256, 2**16
+_MOST_COUNTED, _WIDEST = 256, 2**13
 
 
 def _check_sizes(config: VQVAEConfig | GPTConfig) -> None:

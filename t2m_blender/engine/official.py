@@ -19,6 +19,7 @@ from torch import Tensor
 from .configs import GPTConfig, VQVAEConfig
 from .errors import CheckpointError
 from .gpt import GPT
+from .unfilled import Unfilled
 from .vqvae import VQVAE
 
 N = TypeVar("N", bound=torch.nn.Module)
@@ -76,7 +77,7 @@ def read_official_vqvae(path: Path, *, dilation_growth: int = 3) -> VQVAE:
     state.setdefault("vqvae.quantizer.code_sum", codes.clone())
     state.setdefault("vqvae.quantizer.code_count", torch.ones(len(codes)))
     state["begun"] = torch.tensor(True)
-    with torch.device("meta"):  # what is overwritten need not be made
+    with Unfilled():
         network = VQVAE(config)
     return _filled(network, state, lambda name: official_vqvae_name(name, stages), path)
 
@@ -111,7 +112,7 @@ def read_official_gpt(path: Path, *, heads: int = 16) -> GPT:
     except ValueError as error:
         raise CheckpointError(f"{path} has 'trans_base.tok_emb.weight' for {error}.") from error
     state["trans_base.pos_embed.embed"] = positions.squeeze(1)
-    with torch.device("meta"):
+    with Unfilled():
         network = GPT(config)
     return _filled(network, state, lambda name: official_gpt_name(name, base), path)
 

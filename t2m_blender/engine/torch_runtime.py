@@ -22,6 +22,7 @@ from .errors import OutOfMemory
 from .gpt import GPT, TextCondition
 from .sampling import Sampling
 from .text import TextFeatures
+from .unfilled import Unfilled
 from .vqvae import VQVAE
 
 __all__ = ["TorchRuntime", "load_networks"]
@@ -36,7 +37,7 @@ def load_networks(checkpoint: Checkpoint) -> tuple[GPT, VQVAE]:
     Raises:
         ValueError, TypeError, RuntimeError: The tensors do not fit the configuration.
     """
-    with torch.device("meta"):
+    with Unfilled():
         networks = (GPT(GPTConfig(**checkpoint.gpt)), VQVAE(VQVAEConfig(**checkpoint.vqvae)))
     for network, prefix in zip(networks, ("gpt.", "vqvae."), strict=True):
         state = {
