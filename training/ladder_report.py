@@ -187,7 +187,10 @@ def _commit() -> str:
     """Of a checkout the commit, with "+" where files differ; of an installation the version."""
     folder = Path(__file__).resolve().parents[1]
     if not (folder / ".git").exists():
-        return metadata.version("t2m_blender")
+        try:
+            return f"version {metadata.version('t2m_blender')}"
+        except metadata.PackageNotFoundError:
+            return "unknown: neither a git checkout nor installed"
     try:
         head, changed = (
             subprocess.run(
