@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from .checks import nearest
     from .checks import run as checks
     from .data import augment, inspection_report, merge, prepare
 
@@ -55,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("check-prompts", help="does a model do what it is asked")
     checks.add_arguments(command)
     command.set_defaults(run=checks.run)
+
+    command = commands.add_parser("nearest", help="how far is what a model makes from its data")
+    nearest.add_arguments(command)
+    command.set_defaults(run=nearest.run)
 
     command = commands.add_parser("train-vqvae", help="stage 1: motion <-> tokens")
     _add_common(command)

@@ -137,7 +137,7 @@ def dances(seen: Seen) -> bool:
     rate = to_and_fro / f.seconds
     return bool(
         rate > 0.7 and f.steps / f.seconds > 0.8 and arms > 0.3 and f.speed < 1.3
-        and f.displacement / f.seconds < 0.4
+        and f.displacement / f.seconds < 0.3
     )  # fmt: skip
 
 
