@@ -11,6 +11,13 @@ from . import operators
 _ADD_ON = __package__.rpartition(".")[0]
 
 
+def _forget_model(preferences: T2M_AP_preferences, context: bpy.types.Context) -> None:
+    """The next press asks for a runtime anew. No lambda: Blender evaluates annotations as text, in
+    which one would not see this module.
+    """
+    operators.unload()
+
+
 class T2M_AP_preferences(bpy.types.AddonPreferences):
     """The add-on's entry in Blender's preferences."""
 
@@ -24,7 +31,7 @@ class T2M_AP_preferences(bpy.types.AddonPreferences):
             ("numpy", "NumPy", "Comes with Blender; the processor computes"),
             ("torch", "PyTorch", "If it is installed in Blender's Python"),
         ),
-        update=lambda self, context: operators.unload(),
+        update=_forget_model,
     )
     device: EnumProperty(  # type: ignore[valid-type]
         name="Device",
@@ -36,7 +43,7 @@ class T2M_AP_preferences(bpy.types.AddonPreferences):
             ("mps", "Apple", "The graphics processor of a Mac, through Metal"),
             ("xpu", "Intel", "A graphics card of Intel's"),
         ),
-        update=lambda self, context: operators.unload(),
+        update=_forget_model,
     )
 
     def draw(self, context: bpy.types.Context) -> None:

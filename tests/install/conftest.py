@@ -86,6 +86,7 @@ def journey(bare: Path, tmp_path: Path) -> Callable[..., str]:
         )
         said = done.stdout + done.stderr
         assert done.returncode == 0 and "journey done" in done.stdout, said[-4000:]
+        assert "Traceback" not in said, said[-4000:]
         return said
 
     return run

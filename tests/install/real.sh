@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The zip in a whole Blender, inside .ci/real_blender: validated, installed, used, upgraded, removed.
+set -euo pipefail
+blender --version | head -1
+newer=$(ls /work/t2m_blender-*.zip) older=/work/older.zip
+version=${newer##*-} version=${version%.zip}
+python3 - "$newer" "$older" "$version" <<'PYTHON'
+import sys
+import zipfile
+
+newer, older, version = sys.argv[1:]
+with zipfile.ZipFile(newer) as source, zipfile.ZipFile(older, "w") as target:
+    for entry in source.infolist():
+        data = source.read(entry)
+        if entry.filename == "blender_manifest.toml":
+            data = data.replace(f'"{version}"'.encode(), b'"0.0.1"')
+        target.writestr(entry, data)
+PYTHON
+blender -b --command extension validate "$newer"
+journey() {
+  blender -b --python-exit-code 1 --python /clone/tests/install/journey.py -- "$@" 2>&1 | tee /work/said
+  if grep -q Traceback /work/said; then return 1; fi
+}
+journey "install=$older" version=0.0.1 use=numpy disable enable set_runtime=numpy \
+  "install=$newer" "version=$version" has_runtime=numpy use=numpy
+journey has_runtime=numpy use=numpy uninstall  # another day: the settings are still there
