@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ast
-import sys
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,7 @@ from types import ModuleType
 
 from .errors import RuntimeMissingError
 
-__all__ = ["devices", "import_torch", "may_have_gpu", "torch_state"]
+__all__ = ["devices", "import_torch", "torch_state"]
 
 
 @lru_cache(maxsize=1)
@@ -43,14 +42,6 @@ def _torch_version() -> dict[str, str | None] | None:
         if isinstance(target, ast.Name) and isinstance(value, ast.Constant):
             found[target.id] = value.value if isinstance(value.value, str) else None
     return found
-
-
-def may_have_gpu() -> bool:
-    """Whether the installed build of PyTorch knows any GPU; without importing it."""
-    version = _torch_version()
-    if version is None:
-        return False
-    return sys.platform == "darwin" or any(version.get(name) for name in ("cuda", "hip", "xpu"))
 
 
 def import_torch() -> ModuleType:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who computes the networks: what is asked of a runtime, and which one a machine is given.
 
-Importing this loads NumPy only. PyTorch is imported when it is chosen, or when a large model makes
-it worth a look whether it has a GPU.
+Importing this loads NumPy only. PyTorch is imported when it is asked for, or when a model is large.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from .checkpoint import Checkpoint
 from .configs import GPTConfig
 from .errors import InputError, RuntimeMissingError
-from .pytorch import devices, may_have_gpu, torch_state
+from .pytorch import devices, torch_state
 from .sampling import Sampling
 from .text import TextFeatures
 
@@ -28,7 +27,7 @@ RUNTIMES = ("auto", "numpy", "torch")
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 
 LARGE = 50_000_000
-"""Weights of the GPT from which a GPU is worth importing PyTorch for (docs/performance.md)."""
+"""Weights of the GPT from which PyTorch is worth its import, of seconds (docs/performance.md)."""
 
 
 class Writing(Protocol):
@@ -89,8 +88,8 @@ class Choice:
 def choose_runtime(config: GPTConfig, *, runtime: str = "auto", device: str = "auto") -> Choice:
     """The fastest runtime that this machine has for a model, or the one asked for.
 
-    NumPy at batch 1 is as fast as PyTorch on the CPU, and there seconds earlier; a GPU is worth
-    its start only for large models. The measurements are in docs/performance.md.
+    A small model has made its motion with NumPy before PyTorch is imported; a large one is faster
+    with PyTorch, on a GPU if there is one. The measurements are in docs/performance.md.
 
     Args:
         config: Of the model, for its size.
@@ -120,17 +119,12 @@ def choose_runtime(config: GPTConfig, *, runtime: str = "auto", device: str = "a
         return Choice("torch", device, "as asked")
     if config.weights < LARGE:
         return Choice("numpy", "cpu", f"the fastest for a model of this size; {torch_state()}")
-    if device == "cpu":
-        return Choice("numpy", "cpu", "the fastest on the CPU")
-    if not may_have_gpu():
-        return Choice("numpy", "cpu", torch_state())
     try:
         found = devices()
     except RuntimeMissingError as error:
         return Choice("numpy", "cpu", str(error))
-    if found[0] == "cpu":
-        return Choice("numpy", "cpu", "PyTorch finds no GPU")
-    return Choice("torch", found[0], "a GPU is the fastest for a model of this size")
+    place = "cpu" if device == "cpu" else found[0]
+    return Choice("torch", place, "the fastest for a model of this size")
 
 
 def load_runtime(choice: Choice, checkpoint: Checkpoint) -> Runtime:
