@@ -30,12 +30,14 @@ def register() -> None:
         bpy.utils.register_class(registered)
     properties.register()
     rig_panel.register()
+    smpl_body.register()
     cli.register()
 
 
 def unregister() -> None:
     cli.unregister()
     operators.unregister()
+    smpl_body.unregister()
     rig_panel.unregister()
     properties.unregister()
     for registered in reversed(_CLASSES):

@@ -28,14 +28,14 @@ from .rig_map import (
     write_preset,
 )
 
-# Rows of the panel: a label, and the joints beside each other (left, right, or one).
+# Rows of the panel: a label and the joint, sides below each other.
 _ROWS = (
-    ("Hips", ("pelvis",)),
-    *((f"Spine {number}", (f"spine{number}",)) for number in (1, 2, 3)),
-    ("Neck", ("neck",)),
-    ("Head", ("head",)),
+    ("Hips", "pelvis"),
+    *((f"Spine {number}", f"spine{number}") for number in (1, 2, 3)),
+    ("Neck", "neck"),
+    ("Head", "head"),
     *(
-        (label, (f"left_{joint}", f"right_{joint}"))
+        (f"{label} {side[0].upper()}", f"{side}_{joint}")
         for label, joint in (
             ("Collar", "collar"),
             ("Upper Arm", "shoulder"),
@@ -46,9 +46,10 @@ _ROWS = (
             ("Foot", "ankle"),
             ("Toes", "foot"),
         )
+        for side in ("left", "right")
     ),
 )
-_SURE, _LIKELY = 0.8, 0.5
+_SURE = 0.8
 
 
 def _joint_property(joint: str) -> object:
@@ -268,26 +269,21 @@ def _draw_bones(
     kept: dict[str, tuple[str, float]],
 ) -> None:
     column = layout.column(align=True)
-    for label, joints in _ROWS:
-        row = column.split(factor=0.24, align=True)
+    for label, joint in _ROWS:
+        bone, confidence = kept.get(joint, ("", 0.0))
+        row = column.split(factor=0.28, align=True)
         row.label(text=label)
-        fields = row.row(align=True)
-        for joint in joints:
-            bone, confidence = kept.get(joint, ("", 0.0))
-            field = fields.row(align=True)
-            field.alert = joint in READ_JOINTS and bone not in armature.data.bones
-            icon = _icon(confidence, known=bool(bone))
-            field.prop_search(armature.t2m_rig, joint, armature.data, "bones", text="", icon=icon)
+        parts = row.split(factor=0.8, align=True)
+        field = parts.row(align=True)
+        field.alert = joint in READ_JOINTS and bone not in armature.data.bones
+        field.prop_search(armature.t2m_rig, joint, armature.data, "bones", text="", icon="BLANK1")
+        sure = parts.row()
+        sure.alignment = "RIGHT"
+        sure.active = confidence < _SURE
+        sure.label(text=f"{confidence:.0%}" if bone else "")
     unsure = [joint for joint, (_, confidence) in kept.items() if confidence < _SURE]
     if unsure:
-        least = min(kept[joint][1] for joint in unsure)
-        layout.label(text=f"{len(unsure)} bones are less sure (from {least:.0%})", icon="QUESTION")
-
-
-def _icon(confidence: float, *, known: bool) -> str:
-    if not known:
-        return "BLANK1"
-    return "CHECKMARK" if confidence >= _SURE else "QUESTION" if confidence >= _LIKELY else "ERROR"
+        layout.label(text=f"Look at the {len(unsure)} bones below {_SURE:.0%}", icon="QUESTION")
 
 
 def register() -> None:

@@ -153,3 +153,21 @@ class T2M_OT_save_smpl_parameters(bpy.types.Operator, ExportHelper):
             return {"CANCELLED"}
         self.report({"INFO"}, f"{frames} frames saved")
         return {"FINISHED"}
+
+
+def _draw_add(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+    menu.layout.operator(T2M_OT_add_smpl_body.bl_idname, text="SMPL Body (.npz, .pkl)")
+
+
+def _draw_save(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
+    menu.layout.operator(T2M_OT_save_smpl_parameters.bl_idname, text="SMPL Parameters (.npz)")
+
+
+def register() -> None:
+    bpy.types.VIEW3D_MT_armature_add.append(_draw_add)
+    bpy.types.TOPBAR_MT_file_export.append(_draw_save)
+
+
+def unregister() -> None:
+    bpy.types.TOPBAR_MT_file_export.remove(_draw_save)
+    bpy.types.VIEW3D_MT_armature_add.remove(_draw_add)

@@ -73,7 +73,7 @@ def test_a_bone_plays_one_joint(armature) -> None:
 def test_every_joint_has_its_field(armature) -> None:
     from t2m_blender.blender.rig_panel import _ROWS
 
-    shown = [joint for _, joints in _ROWS for joint in joints]
+    shown = [joint for _, joint in _ROWS]
     assert sorted(shown) == sorted(HUMANML3D.joint_names)
     bpy.ops.t2m.recognise_rig()
     kept = rig_map.kept_bones(armature)
