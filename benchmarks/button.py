@@ -18,11 +18,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # Blender's Python knows neither
 
+import itertools
+
 import bpy
 from report import arguments, median, publish
+from zoo import read_rig
 
 from t2m_blender.blender.armature import rig_to_armature
-from zoo import read_rig
 
 PROMPT = "a person walks forward and waves"
 PHASES = ("import the engine", "read the model", "sentence to motion", "motion to keyframes")
@@ -68,7 +70,7 @@ def press(now: Callable[[], float]) -> list[float]:
     times.append(now())
     place_motion(bpy.context, generated)
     times.append(now())
-    return [after - before for before, after in zip(times, times[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(times)]
 
 
 def _model():
