@@ -15,6 +15,7 @@ import argparse
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -93,7 +94,9 @@ def fetched(wheels: Mapping[str, str], python: str) -> list[Path]:
                 "{}==={} --hash=sha256:{}".format(*n.split("-")[:2], wheels[n]) for n in missing
             ]
             asked.write_text("\n".join(lines), encoding="utf-8")
-            if subprocess.run([*command, "--require-hashes", "-r", str(asked)]).returncode:
+            command += ["--require-hashes", "-r", str(asked)]
+            unconstrained = {k: v for k, v in os.environ.items() if k != "PIP_CONSTRAINT"}
+            if subprocess.run(command, env=unconstrained).returncode:
                 sys.exit("pip could not fetch the pinned wheels; see above.")
     paths = [folder / name for name in wheels]
     for path in paths:
