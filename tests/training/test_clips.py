@@ -348,6 +348,7 @@ def test_unusable_sources_are_refused(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_actions_of_a_blend_become_a_dataset(bpy, tmp_path: Path, clip: np.ndarray) -> None:
     from t2m_blender.blender.action import write_action
     from t2m_blender.blender.armature import armature_to_rig, make_default_armature
+    from t2m_blender.blender.channels import pose_channels
     from t2m_blender.engine.motion import Motion
     from t2m_blender.retarget import map_bones, motion_to_pose
 
@@ -364,7 +365,8 @@ def test_actions_of_a_blend_become_a_dataset(bpy, tmp_path: Path, clip: np.ndarr
     for name, properties in captions.items():
         part = Motion(clip[frames.get(name, slice(0, 80))], 20.0)
         track = motion_to_pose(part, rig, map_bones(rig), rate=24.0)
-        action = write_action(armature, track, name=name, frame_start=1, recipe={})
+        channels, _ = pose_channels(armature, track)
+        action = write_action(armature, channels, name=name, frame_start=1, recipe={})
         for key, value in properties.items():
             action[key] = value
     bpy.data.actions.new("Empty").use_fake_user = True
