@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script of a ch
 
 from benchmarks import zoo
 from benchmarks.zoo_measures import Measures, measure
-from t2m_blender.blender.export import quiet
+from t2m_blender.blender.surroundings import quiet
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.motion import Motion
 from t2m_blender.engine.skeleton import HUMANML3D

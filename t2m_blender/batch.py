@@ -1,111 +1,52 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many motions from a file of prompts, into a folder with a manifest that remembers every recipe.
-
-The manifest is rewritten, whole, after each row: whatever stops the program, finished rows stay
-finished and the next run goes on with the others. Of each row it keeps two lists of names: `files`
-were written with its recipe, `owned` are all that a batch has written or was about to write, with
-whatever recipe. What exists and is not owned is the user's, and is left alone.
-"""
+"""Many motions into a folder with a manifest: what is finished is skipped, what fails is named."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import version
+from .batch_rows import Row
 from .engine.errors import InputError, OutputError, T2MError
-from .engine.files import new_file
 from .engine.text import PROMPT_LIMIT
-from .output import write_output
-from .recipe import Recipe, read_prompt, read_seconds, read_seed
+from .manifest import LISTS, Entry, Manifest, Shard, read_manifests
+from .output import check_rig, write_output
+from .recipe import Recipe, check_recipe, make_motions
 
 if TYPE_CHECKING:
-    from .engine.generate import TextToMotion
+    from .engine.generate import GeneratedMotion, TextToMotion
+    from .telling import Teller
 
-__all__ = ["MANIFEST", "Row", "make_batch", "read_manifest", "read_rows"]
+__all__ = ["make_batch"]
 
-MANIFEST = "manifest.json"
-_KEYS = ("prompt", "id", "seed", "seconds")
-_LISTS = ("files", "owned")
-_LONGEST_ID = 120  # bytes; file systems allow 255 for the whole name
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # by Windows
+_SIDE_BY_SIDE = 16
+"""Rows that go through the model together; more are lost when the program is killed."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One motion of a batch.
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A row to make.
 
     Attributes:
-        number: From 1, counting rows and not lines.
-        id: Names its files.
-        recipe: None where `error` says what is wrong with the row.
-        prompt: As given, for the manifest.
+        recipe: Of the row.
+        names: Of its files.
+        entry: Of the manifest.
+        owned: Names that were a batch's before.
+        place: Says which row it is.
     """
 
-    number: int
-    id: str
-    prompt: str
-    recipe: Recipe | None = None
-    error: str | None = None
+    recipe: Recipe
+    names: frozenset[str]
+    entry: Entry
+    owned: frozenset[str]
+    place: str
 
-
-def read_rows(path: Path, defaults: Recipe) -> list[Row]:
-    """Read a batch: JSON lines, CSV with a header, or plain text with one prompt a line.
-
-    A bad row is kept with its error, so that the others can be made.
-
-    Args:
-        path: Ends with .jsonl, .csv or .txt.
-        defaults: Seed, length and settings of rows that have none of their own.
-
-    Raises:
-        InputError: The file cannot be read or has no row.
-    """
-    readers = {".jsonl": _json_records, ".csv": _csv_records, ".txt": _text_records}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"The batch {path} is of no known kind: use .jsonl, .csv or .txt.")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"The batch {path} is not UTF-8 text: save it as UTF-8.") from None
-    except OSError as error:
-        raise InputError(f"The batch {path} cannot be read: {error.strerror}.") from error
-    taken: set[str] = set()
-    rows = [
-        _read_row(number, record, defaults, taken)
-        for number, record in enumerate(reader(text), start=1)
-    ]
-    if not rows:
-        raise InputError(f"The batch {path} has no rows: write one prompt a line.")
-    return rows
-
-
-def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    """Read what an earlier run left in the folder: entries by id, empty where none ran.
-
-    Raises:
-        InputError: There is a manifest that cannot be understood.
-    """
-    path = folder / MANIFEST
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        return {
-            str(entry["id"]): entry | {key: [*map(str, entry.get(key, ()))] for key in _LISTS}
-            for entry in reversed(entries)
-        }
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is damaged or not ours: move it away, or choose another folder."
-        ) from error
+    def disown(self) -> None:
+        """What was not written is not a batch's now."""
+        self.entry["owned"] = sorted(self.owned.union(self.entry["files"]))
 
 
 def make_batch(
@@ -115,19 +56,19 @@ def make_batch(
     *,
     model: TextToMotion,
     overwrite: bool,
-    say: Callable[[str], None],
-    complain: Callable[[str], None],
+    tell: Teller,
+    shard: Shard | None = None,
 ) -> int:
     """Make every row that is not finished already, and keep the manifest.
 
     Args:
-        rows: From `read_rows`.
+        rows: From `read_rows`; those of the shard.
         folder: For the files; made here if only its parent exists.
         suffixes: Formats, each a file of every row.
         model: From `load_model`.
         overwrite: Make finished rows again, and replace files that no manifest knows.
-        say: Told of progress.
-        complain: Told of bad rows and warnings.
+        tell: Told of progress, bad rows and warnings.
+        shard: Which one; None for all rows.
 
     Returns:
         How many rows failed.
@@ -135,62 +76,109 @@ def make_batch(
     Raises:
         OutputError: The folder or its manifest cannot be written.
     """
-    kept = read_manifest(folder)
+    kept = read_manifests(folder)
     entries = []
     for row in rows:
         before = kept.pop(row.id, {})  # of two rows of one id, the first one's
         entry = _entry(row, before, model, folder)
         made = before.get("status") == "done" and _names(row, suffixes) <= set(entry["files"])
         if made and not overwrite:
-            entry = before | {key: entry[key] for key in ("row", *_LISTS)}
+            entry = before | {key: entry[key] for key in ("row", *LISTS)}
         entries.append(entry)
-    manifest = [*entries, *reversed(kept.values())]
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.") from error
-    _write_manifest(folder, manifest)
-    for row, entry in zip(rows, entries, strict=True):
-        place = f"[{row.number}/{len(rows)}] {row.id}"
+    others = [*reversed(kept.values())] if shard is None else []
+    manifest = Manifest(folder, [*entries, *others], shard)
+    jobs = []
+    for place, (row, entry) in enumerate(zip(rows, entries, strict=True), start=1):
+        named = f"[{place}/{len(rows)}] {row.id}"
         if entry["status"] == "done":
-            say(f"{place}: finished before, skipped")
+            tell.say(f"{named}: finished before, skipped")
             continue
-        names, owned = _names(row, suffixes), set(entry["owned"])
         try:
             if row.recipe is None:
                 raise InputError(row.error or "")
+            names, owned = frozenset(_names(row, suffixes)), frozenset(entry["owned"])
+            check_recipe(row.recipe, model)
+            check_rig(row.recipe.rig, suffixes)
             if not overwrite:
                 _check_unknown_files(folder, names - owned)
-            generated = row.recipe.make(model)
-            if not names <= owned:
-                entry["owned"] = sorted(owned | names)
-                _write_manifest(folder, manifest)  # now: a kill may come right after the file
-            for name in sorted(names):
-                write_output(generated, folder / name, frames=row.recipe.frames)
-                entry["files"] = sorted({*entry["files"], name})
+            jobs.append(_Job(row.recipe, names, entry, owned, named))
         except T2MError as error:
-            entry["owned"] = sorted(owned | set(entry["files"]))
-            entry |= {"status": "failed", "error": str(error)}
-            complain(f"row {row.number} ({row.id}): {error}")
-        else:
-            entry |= {"status": "done", "warnings": list(generated.warnings)}
-            for warning in generated.warnings:
-                complain(f"warning: row {row.number} ({row.id}): {warning}")
-            say(f"{place}: {generated.motion.seconds:.1f} s")
-        _write_manifest(folder, manifest)
+            _fail(entry, error, tell)
+    try:
+        for start in range(0, len(jobs), _SIDE_BY_SIDE):
+            _make(jobs[start : start + _SIDE_BY_SIDE], folder, manifest, model, tell)
+    finally:
+        manifest.write()
     return sum(entry["status"] == "failed" for entry in entries)
 
 
-def _entry(row: Row, before: dict[str, Any], model: TextToMotion, folder: Path) -> dict[str, Any]:
+def _make(
+    jobs: Sequence[_Job], folder: Path, manifest: Manifest, model: TextToMotion, tell: Teller
+) -> None:
+    """Some rows, side by side."""
+    for job in jobs:
+        job.entry["owned"] = sorted(job.owned | job.names)
+    manifest.write()  # now: a kill may come right after a file
+    reached = 0
+    try:
+        for job, generated in _generated(jobs, model, tell):
+            reached += 1
+            _write(job, generated, folder, tell)
+            manifest.note()
+    finally:
+        for job in jobs[reached:]:
+            job.disown()
+
+
+def _generated(
+    jobs: Sequence[_Job], model: TextToMotion, tell: Teller
+) -> Iterator[tuple[_Job, GeneratedMotion]]:
+    try:
+        motions = make_motions([job.recipe for job in jobs], model, on_progress=tell.progress)
+    except T2MError as error:
+        for job in jobs:
+            _fail(job.entry, error, tell)
+        return
+    yield from zip(jobs, motions, strict=True)
+
+
+def _write(job: _Job, generated: GeneratedMotion, folder: Path, tell: Teller) -> None:
+    entry = job.entry
+    try:
+        for name in sorted(job.names):
+            write_output(generated, folder / name, frames=job.recipe.frames, rig=job.recipe.rig)
+            entry["files"] = sorted({*entry["files"], name})
+    except T2MError as error:
+        job.disown()
+        _fail(entry, error, tell)
+        return
+    entry |= {"status": "done", "warnings": list(generated.warnings)}
+    for warning in generated.warnings:
+        tell.complain(f"warning: row {entry['row']} ({entry['id']}): {warning}")
+    tell.say(f"{job.place}: {generated.motion.seconds:.1f} s")
+    tell.result(entry)
+
+
+def _fail(entry: Entry, error: T2MError, tell: Teller) -> None:
+    entry |= {"status": "failed", "error": str(error)}
+    tell.complain(f"row {entry['row']} ({entry['id']}): {error}")
+    tell.result(entry)
+
+
+def _entry(row: Row, before: Entry, model: TextToMotion, folder: Path) -> Entry:
     """The manifest's record of a row that is still to be made, with the files that it has."""
-    recipe: dict[str, Any] = asdict(row.recipe) if row.recipe else {}
+    recipe: Entry = row.recipe.as_json() if row.recipe else {}
     for name in ("guidance", "temperature"):
         if row.recipe and recipe[name] is None:
             recipe[name] = model.checkpoint.sampling[name]
     recipe |= {"model_sha256": model.checkpoint.sha256, "version": version()}
-    entry: dict[str, Any] = {"id": row.id, "row": row.number, "status": "pending", "error": None}
+    entry: Entry = {"id": row.id, "row": row.number, "status": "pending", "error": None}
     entry |= {"prompt": row.prompt[:PROMPT_LIMIT]} | recipe | {"model": model.name}
-    entry |= {key: [n for n in before.get(key, ()) if (folder / n).is_file()] for key in _LISTS}
+    entry |= {key: [n for n in before.get(key, ()) if (folder / n).is_file()] for key in LISTS}
     if row.recipe is None or any(before.get(key) != value for key, value in recipe.items()):
         entry["files"] = []
     return entry
@@ -200,92 +188,10 @@ def _names(row: Row, suffixes: Sequence[str]) -> set[str]:
     return {row.id + suffix for suffix in suffixes}
 
 
-def _check_unknown_files(folder: Path, names: set[str]) -> None:
+def _check_unknown_files(folder: Path, names: frozenset[str]) -> None:
     for name in sorted(names):
         if (folder / name).exists():
             raise OutputError(
                 f"{folder / name} is there already and not from a batch: "
                 "move it away, or give --overwrite."
             )
-
-
-def _write_manifest(folder: Path, entries: Sequence[dict[str, Any]]) -> None:
-    content = {"version": version(), "rows": list(entries)}
-    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    with new_file(folder / MANIFEST) as file:
-        file.write(text.encode("utf-8", errors="backslashreplace"))  # a lone surrogate: \udc80
-
-
-def _read_row(
-    number: int, record: dict[str, Any] | InputError, defaults: Recipe, taken: set[str]
-) -> Row:
-    row = Row(number=number, id=f"{number:04d}", prompt="")
-    try:
-        if isinstance(record, InputError):
-            raise record
-        prompt = record.get("prompt")
-        row = replace(row, prompt=str(prompt or ""))
-        if record.get("id") not in (None, ""):
-            row = replace(row, id=_file_name(record["id"]))
-        if row.id.casefold() in taken:
-            raise InputError(f"The id {row.id!r} is taken by an earlier row: give another.")
-        taken.add(row.id.casefold())
-        for key in record.keys() - set(_KEYS):
-            state = "built yet" if key == "rig" else "known"
-            raise InputError(f"The key {key!r} is not {state}: a row has {', '.join(_KEYS)}.")
-        if not isinstance(prompt, str):
-            raise InputError("The row has no prompt: give it one, in quotes.")
-        recipe = replace(defaults, prompt=read_prompt(prompt))
-        if record.get("seed") not in (None, ""):
-            recipe = replace(recipe, seed=read_seed(record["seed"]))
-        if record.get("seconds") not in (None, ""):
-            recipe = replace(recipe, seconds=read_seconds(record["seconds"]), frames=None)
-        return replace(row, recipe=recipe)
-    except InputError as error:
-        return replace(row, error=str(error))
-
-
-def _file_name(id: object) -> str:
-    """An id as the beginning of a file's name: no folders, nothing that a system reserves."""
-    if isinstance(id, bool) or not isinstance(id, (str, int)):
-        raise InputError(f"The id is {id!r}: give text or a whole number.")
-    name = re.sub(r"[^\w.-]+", "_", str(id)).lstrip(".")
-    if not name.strip("._"):
-        raise InputError(f"The id {str(id)!r} names no file: use letters and digits.")
-    if len(name.encode()) > _LONGEST_ID:
-        raise InputError(f"The id {name[:20]}... is too long: use {_LONGEST_ID} letters or fewer.")
-    return f"_{name}" if _RESERVED.match(name) or name.startswith("-") else name
-
-
-def _json_records(text: str) -> Iterator[dict[str, Any] | InputError]:
-    for line in text.split("\n"):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            yield InputError(f"The line is not JSON ({error}): write one object a line.")
-            continue
-        if isinstance(record, dict):
-            yield record
-        else:
-            yield InputError('The line is no JSON object: write {"prompt": "..."}.')
-
-
-def _csv_records(text: str) -> Iterator[dict[str, Any] | InputError]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="rest", strict=True)
-    try:
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-        if "prompt" not in reader.fieldnames:
-            raise InputError("The CSV file has no column named prompt: name the columns in line 1.")
-        for record in reader:
-            if "rest" in record:
-                yield InputError("The row has more cells than the header: quote the prompt.")
-            else:
-                yield {key: value for key, value in record.items() if value}
-    except csv.Error as error:
-        raise InputError(f"The CSV file is damaged at line {reader.line_num}: {error}.") from error
-
-
-def _text_records(text: str) -> Iterator[dict[str, Any] | InputError]:
-    return ({"prompt": line} for line in text.split("\n") if line.strip())

@@ -18,12 +18,14 @@ from .engine.errors import InputError, OutputError, RuntimeMissingError
 from .engine.files import new_file, unwritable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .engine.generate import GeneratedMotion
+    from .recipe import RigFile
 
-__all__ = ["SUFFIXES", "check_suffix", "check_target", "write_output"]
+__all__ = ["SUFFIXES", "check_rig", "check_suffix", "check_target", "write_output"]
 
-SUFFIXES = (".blend", ".fbx", ".glb", ".bvh", ".npz")
-_NOT_BUILT = (".usdc",)
+SUFFIXES = (".blend", ".fbx", ".glb", ".bvh", ".usdc", ".npz")
 
 
 def check_suffix(suffix: str) -> str:
@@ -35,8 +37,6 @@ def check_suffix(suffix: str) -> str:
     """
     suffix = suffix.lower()
     known = " ".join(SUFFIXES)
-    if suffix in _NOT_BUILT:
-        raise InputError(f"{suffix} is not built yet: use one of {known}.")
     if suffix not in SUFFIXES:
         raise InputError(f"The output suffix {suffix!r} is not known: use one of {known}.")
     if suffix != ".npz":
@@ -61,25 +61,43 @@ def check_target(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
-def write_output(generated: GeneratedMotion, path: Path, *, frames: int | None = None) -> None:
+def check_rig(rig: RigFile | None, suffixes: Sequence[str]) -> None:
+    """Whether a rig can be moved in all of these formats.
+
+    Raises:
+        InputError: One of them holds no rig.
+    """
+    if rig is not None and ".npz" in suffixes:
+        raise InputError(f"An .npz file holds no rig: leave {rig} out, or the format npz.")
+
+
+def write_output(
+    generated: GeneratedMotion,
+    path: Path,
+    *,
+    frames: int | None = None,
+    rig: RigFile | None = None,
+) -> None:
     """Write a motion; what stood at `path` is replaced, at the very end.
 
     Args:
         generated: From `engine.generate`.
         path: Its suffix is one of `SUFFIXES`.
         frames: Exactly so many keyed frames, in formats that have the scene's rate.
+        rig: That moves, in formats that have one; None for the add-on's own figure.
 
     Raises:
+        InputError: The rig cannot be read or moved.
         OutputError: The file cannot be written.
     """
     if path.suffix.lower() == ".npz":
         _write_npz(generated, path)
     else:
-        _blender_export(path.suffix).write_motion(generated, path, frames=frames)
+        _blender_export(path.suffix).write_motion(generated, path, frames=frames, rig=rig)
 
 
 def _write_npz(generated: GeneratedMotion, path: Path) -> None:
-    motion = generated.motion
+    motion = generated.finished
     contacts = motion.contacts if motion.contacts is not None else np.zeros((motion.frames, 4))
     with new_file(path) as file:
         np.savez_compressed(

@@ -85,7 +85,6 @@ BAD_LINES = [
     (["walk " * 2000, "-o", "OUT.npz"], "9,999 characters and the limit is 1,000"),
     (["walks", "-o", "OUT"], "suffix '' is not known: use one of .blend"),
     (["walks", "-o", "OUT.mp4"], "suffix '.mp4' is not known"),
-    (["walks", "-o", "OUT.usdc"], ".usdc is not built yet"),
     (["walks", "-o", "missing/OUT.npz"], "missing does not exist: make it first"),
     (["walks", "-o", "/proc/x.npz"], "/proc/x.npz cannot be written"),
     (["walks", "-o", "folder.npz"], "folder.npz is a folder"),
@@ -109,8 +108,25 @@ BAD_LINES = [
     (["walks", "-o", "OUT.npz", "--sec", "3"], "unrecognized arguments: --sec"),
     (["walks", "-o", "OUT.npz", "--seed"], "--seed: expected one argument"),
     (["walks", "-o", "OUT.npz", "--format", "npz"], "--format is for --batch"),
-    (["walks", "jumps", "-o", "OUT.npz"], "Several PROMPTs are not built yet"),
-    (["walks@2.5", "-o", "OUT.npz"], '"...@2.5") is not built yet: use --seconds'),
+    (["walks", "jumps", "-o", "OUT.npz", "--seconds", "3"], "Of several prompts each has its own"),
+    (["walks@2.5", "-o", "OUT.npz", "--seconds", "3"], "both name the length: give one of them"),
+    (["walks@0", "-o", "OUT.npz"], "length is 0 s"),
+    (["walks@1.2.3", "-o", "OUT.npz"], "length is '1.2.3'"),
+    (["@2.5", "-o", "OUT.npz"], "prompt is empty"),
+    (["walks@0.1", "jumps@3", "-o", "OUT.npz"], "A part of 0.1 s is too short beside others"),
+    (["walks@60", "jumps@61", "-o", "OUT.npz"], "A length of 121 s cannot be made"),
+    (["walks@0.2", "-o", "OUT.npz", "--loop"], "ask for 0.5 to 120 seconds"),
+    (["walks", "-o", "OUT.npz", "--takes", "0"], "number of takes is 0"),
+    (["walks", "-o", "OUT.npz", "--takes", "2", "--seed", str(2**63 - 1)], f"seed is {2**63}"),
+    (["walks", "-o", "OUT.npz", "--shard", "1/2"], "--shard is for --batch"),
+    (["walks", "-o", "OUT.npz", "--rig", "no.blend:Bob"], "There is no rig no.blend"),
+    (["walks", "-o", "OUT.npz", "--rig", "Bob"], "There is no open file with Bob in it"),
+    (["walks", "-o", "OUT.npz", "--rig", "here.blend:Bob"], "An .npz file holds no rig"),
+    (["--batch", "fine.txt", "-o", "OUT", "--rig", "here.blend"], "An .npz file holds no rig"),
+    *(
+        (["--batch", "fine.txt", "-o", "OUT", "--shard", shard], "give i/n with i from 1 to n")
+        for shard in ("0/2", "3/2", "1", "1/0", "a/b")
+    ),
     (["walks", "-o", "OUT.npz", "--model", "nobody"], "no model named 'nobody'"),
     (["walks", "-o", "OUT.npz", "--model", "no.safetensors"], "no model file no.safetensors"),
     (["walks", "-o", "OUT.npz", "--model", "cut.safetensors"], "cut.safetensors is truncated"),
@@ -126,13 +142,6 @@ BAD_LINES = [
     (["--batch", "fine.txt", "-o", "OUT", "--format", "npz,mp4"], "'.mp4' is not known"),
     (["--batch", "fine.txt", "-o", "OUT", "--model", "nobody"], "no model named"),
     (["walks", "--batch", "fine.txt", "-o", "OUT"], "do not go together"),
-    *(
-        (["walks", "-o", "OUT.npz", *option.split()], f"{option.split()[0]} is not built yet")
-        for option in (
-            "--takes 3", "--rig a.blend:Bob", "--in-place", "--loop", "--no-foot-lock",
-            "--shard 1/2", "--json",
-        )
-    ),
 ]  # fmt: skip
 
 
@@ -148,6 +157,7 @@ def test_bad_lines_are_refused_in_one_line(
     (tmp_path / "folder.npz").mkdir()
     (tmp_path / "empty.txt").write_text("\n \n")
     (tmp_path / "fine.txt").write_text("walks\n")
+    (tmp_path / "here.blend").touch()
     (tmp_path / "latin.txt").write_bytes("marché".encode("latin-1"))
     (tmp_path / "headless.csv").write_text("walks,1\n")
     (tmp_path / "cut.safetensors").write_bytes((MODELS / "minilm.safetensors").read_bytes()[:999])
@@ -156,12 +166,12 @@ def test_bad_lines_are_refused_in_one_line(
     assert files_in(tmp_path) == before
 
 
-def test_lengths_beyond_the_model_are_refused(
+def test_lengths_that_nobody_waits_for_are_refused(
     small_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = ["walks", "-o", tmp_path / "a.npz", "--model", small_model]
-    assert "ask for 0.05 to 10 seconds" in refused(capsys, *line, "--seconds", "10.1")
-    assert "ask for 0.05 to 10 seconds" in refused(capsys, *line, "--frames", "241")
+    assert "ask for 0.05 to 120 seconds" in refused(capsys, *line, "--seconds", "120.1")
+    assert "ask for 0.05 to 120 seconds" in refused(capsys, *line, "--frames", "2881")
     assert files_in(tmp_path) == []
 
 
@@ -169,7 +179,7 @@ def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     text = capsys.readouterr().out
     assert "PROMPT" in text
-    assert "Not built yet: --takes" in text
+    assert "--takes" in text
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("t2m_blender ")
 
@@ -182,7 +192,7 @@ def test_options_may_stand_before_the_prompt(small_model: str, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("option", "frames"),
-    [("--seconds 3.4", 68), ("--seconds 10", 200), ("--frames 48", 40), ("--frames 1", 1)],
+    [("--seconds 3.4", 68), ("--seconds 31.7", 634), ("--frames 48", 40), ("--frames 1", 1)],
 )
 def test_length_is_exact(small_model: str, tmp_path: Path, option: str, frames: int) -> None:
     out = tmp_path / "a.npz"
@@ -269,7 +279,7 @@ def test_bad_rows_are_named_and_the_rest_is_done(batch, tmp_path: Path) -> None:
         '{"prompt": ""}',
         '{"prompt": "walks", "seed": -1}',
         '{"prompt": "walks", "seconds": NaN}',
-        '{"prompt": "walks", "seconds": 11}',
+        '{"prompt": "walks", "seconds": 121}',
         '{"prompt": "walks", "seed": true}',
         '{"prompt": 3}',
         '{"prompt": "walks", "id": "../.."}',
@@ -278,7 +288,7 @@ def test_bad_rows_are_named_and_the_rest_is_done(batch, tmp_path: Path) -> None:
         '{"prompt": "walks", "sed": 3}',
         '["walks"]',
         "walks",
-        '{"prompt": "walks @ 2.5s"}',
+        '{"prompt": "walks @ 2.5s", "seconds": 3}',
         '{"prompt": "wa\\ud83dlks \\u2028 on", "id": 14}',
         '{"id": "con", "prompt": "sits"}',
     ]
@@ -293,9 +303,9 @@ def test_bad_rows_are_named_and_the_rest_is_done(batch, tmp_path: Path) -> None:
         assert f"row {number} (" in err
         assert error in err
     assert "taken by an earlier row" in failed[9]
-    assert "'rig' is not built yet" in failed[10]
+    assert "There is no rig" in failed[10]
     assert "'sed' is not known" in failed[11]
-    assert '"...@2.5") is not built yet' in failed[14]
+    assert "both name the length" in failed[14]
     assert rows[14]["prompt"] == "wa lks on"
 
 
@@ -351,8 +361,8 @@ def test_a_row_that_was_never_reached_owns_no_file(
     with monkeypatch.context() as patch:
         patch.setattr("t2m_blender.batch.write_output", write_and_stop)
         status, _, rows = batch("a.txt", "walks\njumps\n")
-    assert (status, [row["status"] for row in rows]) == (130, ["pending", "pending"])
-    assert rows[1]["files"] == []
+    assert (status, [row["status"] for row in rows]) == (130, ["pending", "failed"])
+    assert rows[1]["files"] == rows[1]["owned"] == []
     for _ in range(2):
         status, err, rows = batch("a.txt", "walks\njumps\n")
         assert (status, [row["status"] for row in rows]) == (3, ["done", "failed"])
@@ -382,7 +392,7 @@ class StandIn:
     """For the room that writes Blender's formats, which needs bpy."""
 
     @staticmethod
-    def write_motion(generated, path: Path, *, frames: int | None) -> None:
+    def write_motion(generated, path: Path, *, frames: int | None, rig: object) -> None:
         path.write_text(generated.prompt)
 
 
@@ -406,7 +416,7 @@ def test_a_file_that_could_not_be_replaced_stays_the_users(
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "0001.npz").write_bytes(b"precious")
 
-    def fail(generated, path: Path, *, frames: int | None) -> None:
+    def fail(generated, path: Path, **options: object) -> None:
         raise OutputError(f"{path} cannot be written: no space.")
 
     with monkeypatch.context() as patch:
@@ -471,6 +481,113 @@ def test_interrupted_batch_keeps_what_is_finished_and_goes_on(
     assert cli.main([*line, "--quiet"]) == 0
     assert kept == {id: (out / f"{id}.npz").stat().st_mtime_ns for id in kept}
     assert (out / f"{len(done) + 2:04d}.npz").is_file()
+
+
+def test_takes_are_files_of_their_own_and_json_tells_of_each(
+    small_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["--model", small_model, "--seed", "5", "--seconds", "2"]
+    out = tmp_path / "walk.npz"
+    assert cli.main(["walks", *line, "--takes", "3", "--json", "--quiet", "-o", str(out)]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(one["file"]).name for one in told] == [f"walk-{n}.npz" for n in (1, 2, 3)]
+    assert [one["seed"] for one in told] == [5, 6, 7]
+    assert files_in(tmp_path) == ["walk-1.npz", "walk-2.npz", "walk-3.npz"]
+    assert cli.main(["walks", *line[:3], "6", *line[4:], "-o", str(out)]) == 0
+    assert out.read_bytes() == (tmp_path / "walk-2.npz").read_bytes()
+
+
+def test_several_prompts_are_one_motion_of_their_lengths(small_model: str, tmp_path: Path) -> None:
+    out = tmp_path / "a.npz"
+    line = ["walks@2.5", "he sits down @ 1.3s", "waves@0.85", "-o", str(out)]
+    assert cli.main([*line, "--model", small_model]) == 0
+    made = np.load(out)
+    assert len(made["joints"]) == 93
+    assert str(made["prompt"]) == "walks, then he sits down, then waves"
+
+
+def test_loop_in_place_and_feet_as_they_come(small_model: str, tmp_path: Path) -> None:
+    def made(*options: str) -> np.ndarray:
+        out = tmp_path / "a.npz"
+        line = ["walks", "-o", str(out), "--model", small_model, "--seconds", "2.35", *options]
+        assert cli.main(line) == 0
+        return np.load(out)["joints"]
+
+    plain, loop, still = made(), made("--loop"), made("--loop", "--in-place")
+    assert len(plain) == len(loop) == len(still) == 47
+    assert not np.array_equal(plain, made("--no-foot-lock"))
+    travel = [np.ptp(joints[:, 0, [0, 2]], axis=0).max() for joints in (loop, still)]
+    assert travel[1] < 0.3 * travel[0]
+
+
+def test_rows_of_several_prompts_and_takes(batch, tmp_path: Path) -> None:
+    lines = [
+        '{"prompt": ["walks@1.5", "sits@2"], "id": "both"}',
+        '{"prompt": "walks@3"}',
+        '{"prompt": ["walks", "sits"], "seconds": 3}',
+        '{"prompt": "walks", "id": "both-2"}',
+        '{"prompt": []}',
+    ]
+    status, err, rows = batch("a.jsonl", "\n".join(lines), "--takes", "2")
+    assert status == 3
+    named = {row["id"]: row["status"] for row in rows}
+    assert [key for key, status in named.items() if status == "done"] == [
+        "both-1", "both-2", "0002-1", "0002-2", "both-2-1", "both-2-2",
+    ]  # fmt: skip
+    assert len(np.load(tmp_path / "out" / "both-2.npz")["joints"]) == 70
+    assert len(np.load(tmp_path / "out" / "0002-1.npz")["joints"]) == 60
+    assert rows[0]["parts"] == [["walks", 1.5], ["sits", 2.0]]
+    assert "each has its own length" in err
+    assert batch("b.jsonl", '{"prompt": "a", "id": "x-1"}\n{"prompt": "a", "id": "x-1"}')[0] == 3
+
+
+def test_shards_share_the_rows_and_a_run_of_all_makes_one_manifest(batch, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    text = "walks\njumps\nsits\nruns\nhops\n"
+    (tmp_path / "out").mkdir()
+    (out / "manifest.json").write_text('{"rows": []}')
+    batch("a.txt", text, "--shard", "2/3")
+    assert files_in(out) == ["0002.npz", "0005.npz", "manifest.2of3.json", "manifest.json"]
+    batch("a.txt", text, "--shard", "1/3")
+    before = {name: (out / name).stat().st_mtime_ns for name in files_in(out) if "npz" in name}
+    assert len(before) == 4
+    status, err, rows = batch("a.txt", text)
+    assert status == 0
+    assert err.count("finished before, skipped") == 4
+    assert [row["status"] for row in rows] == ["done"] * 5
+    assert {name: (out / name).stat().st_mtime_ns for name in before} == before
+    assert files_in(out) == [*(f"{n:04d}.npz" for n in range(1, 6)), "manifest.json"]
+
+
+def test_a_hundred_rows_killed_half_way_are_gone_on_with(small_model: str, tmp_path: Path) -> None:
+    """No warning at all: the process is killed; three rows are bad."""
+    lines = [json.dumps({"prompt": f"a person walks {n} steps"}) for n in range(97)]
+    for place, bad in ((10, '{"prompt": ""}'), (50, "{"), (80, '{"prompt": "a", "seed": -1}')):
+        lines.insert(place, bad)
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    out = tmp_path / "out"
+    line = ["--batch", str(tmp_path / "a.jsonl"), "-o", str(out), "--model", small_model]
+    line += ["--seconds", "2"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "t2m_blender", *line], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while len([*out.glob("0*.npz")]) < 45 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.kill()
+    running.wait()
+    rows = json.loads((out / "manifest.json").read_text())["rows"]
+    done = {row["id"]: (out / row["files"][0]).stat().st_mtime_ns for row in rows
+            if row["status"] == "done"}  # fmt: skip
+    assert 20 < len(done) < 97
+    assert cli.main([*line, "--quiet"]) == 3
+    rows = json.loads((out / "manifest.json").read_text())["rows"]
+    failed = [row["row"] for row in rows if row["status"] == "failed"]
+    assert failed == [11, 51, 81]
+    made = sorted(out.glob("*.npz"))
+    assert [path.stem for path in made] == [f"{n:04d}" for n in range(1, 101) if n not in failed]
+    assert {id: (out / f"{id}.npz").stat().st_mtime_ns for id in done} == done
+    assert cli.main([*line, "--quiet"]) == 3, "finished rows stay finished, bad ones stay bad"
 
 
 # The real thing

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A generated motion as a file: .blend, .fbx, .glb or .bvh by the suffix. Main thread only.
+"""A generated motion as a file: .blend, .fbx, .glb, .bvh or .usdc by the suffix. Main thread only.
 
 On the bpy wheel every file begins empty. Inside a running Blender the figure is added to the scene
 that is open, and taken out of it again after writing, so that the next file does not hold it too.
@@ -7,12 +7,8 @@ that is open, and taken out of it again after writing, so that the next file doe
 
 from __future__ import annotations
 
-import ctypes
-import os
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from io import StringIO
+from contextlib import contextmanager
 from math import pi
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +16,16 @@ from typing import TYPE_CHECKING
 import bpy
 from mathutils import Matrix
 
-from ..engine.errors import InputError, OutputError
+from ..engine.errors import InputError
 from ..engine.files import new_path, unwritable
 from .armature import remove_armature
 from .placement import PlacementOptions, place_motion
+from .rig_scene import armature_in_scene, body_of, opened
+from .surroundings import enabled, is_module, quiet, telling_line
 
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion
+    from ..recipe import RigFile
 
 
 def write_motion(
@@ -35,8 +34,9 @@ def write_motion(
     *,
     frames: int | None = None,
     options: PlacementOptions | None = None,
+    rig: RigFile | None = None,
 ) -> None:
-    """Makes the add-on's figure move, and writes it.
+    """Makes the add-on's figure move, or a rig of the user's, and writes it.
 
     The file appears complete or not at all.
 
@@ -44,10 +44,12 @@ def write_motion(
         generated: From `engine.generate`.
         path: Where to; its suffix is one of `SUFFIXES` and its folder exists.
         frames: Exactly so many keyed frames; None takes the motion's length at the scene's rate.
-        options: How it is put on the figure; None for the usual way.
+        options: How it is put on the figure; None does what the motion's recipe says.
+        rig: Whose file is opened for as long as this takes; a file that it was opened in place of
+            is opened again, as it was saved.
 
     Raises:
-        InputError: The suffix is not one of ours.
+        InputError: The suffix is not one of ours, or the rig cannot be found, read or moved.
         OutputError: The file cannot be written there.
     """
     save = SUFFIXES.get(path.suffix.lower())
@@ -55,25 +57,21 @@ def write_motion(
         raise InputError(
             f"{path.name!r} has no suffix that can be written; use one of {' '.join(SUFFIXES)}."
         )
-    with new_path(path) as temporary, quiet(), _own_figure() as context:
+    if options is None:
+        travel = "none" if generated.in_place else "hips"
+        options = PlacementOptions(foot_lock=generated.foot_lock, travel=travel)
+    figure = _own_figure() if rig is None or rig.file is None else opened(rig.file)
+    with new_path(path) as temporary, quiet(), figure as context:
+        if rig is not None:
+            chosen = armature_in_scene(context.scene, rig)
+            _select(context.view_layer, [chosen])
+            context.view_layer.objects.active = chosen
         armature = place_motion(context, generated, frames=frames, options=options)
         try:
             with _only_figure(context, armature):
                 save(context, armature, temporary)
         except RuntimeError as error:
             raise unwritable(path, telling_line(error)) from error
-
-
-def telling_line(error: Exception) -> str:
-    """The line that matters of an operator's error, which may hold a whole traceback."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    telling = [line for line in lines if line and not line.startswith("Location:")]
-    return telling[-1].rstrip(".") if telling else type(error).__name__
-
-
-def is_module() -> bool:
-    """Whether this is the bpy wheel rather than a running Blender."""
-    return not bpy.app.binary_path
 
 
 @contextmanager
@@ -115,30 +113,6 @@ def _select(view_layer: bpy.types.ViewLayer, objects: list[bpy.types.Object]) ->
     """Selects these objects and no other."""
     for object in view_layer.objects:
         object.select_set(object in objects)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps what Blender and its exporters print away from standard output."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    try:
-        with redirect_stdout(StringIO()):
-            yield
-    finally:
-        sys.stdout.flush()
-        _flush_c_stdout()
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
-
-
-def _flush_c_stdout() -> None:
-    """Empties the C library's own buffer, which would otherwise be printed later."""
-    if os.name == "posix":
-        ctypes.CDLL(None).fflush(None)
 
 
 def _save_blend(context: bpy.types.Context, armature: bpy.types.Object, path: Path) -> None:
@@ -185,13 +159,24 @@ def _save_bvh(context: bpy.types.Context, armature: bpy.types.Object, path: Path
         )
 
 
+def _save_usd(context: bpy.types.Context, armature: bpy.types.Object, path: Path) -> None:
+    _last_as_long_as_motion(context.scene, armature)
+    bpy.ops.wm.usd_export(
+        filepath=str(path),
+        selected_objects_only=True,
+        export_animation=True,
+        export_armatures=True,
+        export_materials=False,
+    )
+
+
 @contextmanager
 def _only_figure(context: bpy.types.Context, armature: bpy.types.Object) -> Iterator[None]:
     """Selects the figure alone.
 
     A context without a window has no `selected_objects`, which exporters read: they are given it.
     """
-    figure = [armature, *armature.children]
+    figure = [armature, *body_of(armature)]
     for object in figure:
         object.select_set(True)
     context.view_layer.objects.active = armature
@@ -205,26 +190,10 @@ def _last_as_long_as_motion(scene: bpy.types.Scene, armature: bpy.types.Object) 
     scene.frame_start, scene.frame_end = round(first), round(last)
 
 
-@contextmanager
-def enabled(add_on: str) -> Iterator[None]:
-    """One of Blender's own add-ons, enabled for the moment if it is not (the BVH one in 5.0)."""
-    import addon_utils
-
-    was_enabled = addon_utils.check(add_on)[1]
-    if not was_enabled and addon_utils.enable(add_on) is None:
-        raise OutputError(
-            f'Blender\'s own add-on "{add_on}" cannot be enabled here; choose another format.'
-        )
-    try:
-        yield
-    finally:
-        if not was_enabled:
-            addon_utils.disable(add_on)
-
-
 SUFFIXES: dict[str, Callable[[bpy.types.Context, bpy.types.Object, Path], None]] = {
     ".blend": _save_blend,
     ".fbx": _save_fbx,
     ".glb": _save_glb,
     ".bvh": _save_bvh,
+    ".usdc": _save_usd,
 }

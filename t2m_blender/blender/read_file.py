@@ -23,8 +23,8 @@ from ..retarget.read_back import NamedMotion, read_motion
 from ..retarget.rig import Rig
 from .action import RECIPE_PREFIX, action_parts
 from .armature import armature_to_rig
-from .export import enabled, quiet, telling_line
 from .posing import pose_bones
+from .surroundings import enabled, quiet, telling_line
 
 OnSkip = Callable[[str, str], None]
 

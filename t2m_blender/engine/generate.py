@@ -28,7 +28,7 @@ from .text import check_prompt
 from .writing import Request, encode_prompts, prompt_warnings, sampling_of, write_tokens
 
 __all__ = [
-    "LONGEST_SECONDS", "MODELS", "GeneratedMotion", "Part", "Request", "Settings", "TextToMotion",
+    "MODELS", "GeneratedMotion", "Part", "Request", "Settings", "TextToMotion", "check_parts",
     "continue_motion", "encode_prompts", "features_to_motion", "generate", "generate_batch",
     "generate_sequence", "generate_sequences", "load_model", "repair_motion", "sampling_of",
     "tokens_to_features", "write_tokens",
@@ -163,6 +163,17 @@ def generate_sequences(
             )
         )
     return made
+
+
+def check_parts(parts: Sequence[Part], model: TextToMotion, *, loop: bool = False) -> None:
+    """Whether one motion of such prompts and lengths can be asked for.
+
+    Raises:
+        InputError: What is wrong with them.
+    """
+    check_shown(model)
+    checked = [Part(check_prompt(part.prompt), part.seconds) for part in parts]
+    _plan(checked, [part.prompt for part in checked], model, loop=loop)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from .joining import closed, local_features, placed_on
 from .kinematics import joints_from_directions
 from .motion import Motion
 from .rotations import Array
+from .skeleton import HUMANML3D
 
 __all__ = ["finished", "hold_feet_within", "smoothed_path"]
 
@@ -26,18 +27,19 @@ def finished(
     """The motion as it is shown.
 
     Args:
-        motion: Of a skeleton whose feet have an ankle and a ball.
-        foot_lock: Planted feet stand still and above the floor; the contacts are what is held.
+        motion: Any with at least one frame.
+        foot_lock: Planted feet of a person stand still and above the floor; the contacts are what
+            is held.
         loop: The last pose is the first one, moved on, and moves as fast; the end is bent so where
             it is not. What else is done is done around the seam too.
         in_place: The way over the floor is taken out: the figure stays where it begins.
     """
     if motion.frames < 2:
-        return lock_feet(motion) if foot_lock else motion
+        return motion
     if loop and not _is_closed(motion):
         motion = _closed(motion)
     laps, begin = _repeated(motion) if loop else (motion, 0)
-    if foot_lock:
+    if foot_lock and _is_person(motion):
         laps = lock_feet(laps)
     if in_place:
         laps = _without_way(laps)
@@ -51,6 +53,8 @@ def finished(
 
 def hold_feet_within(motion: Motion, start: int, stop: int) -> Motion:
     """The motion with its feet held in [start, stop), and not one number changed outside."""
+    if not _is_person(motion):
+        return motion
     locked = lock_feet(motion)
     frames = np.arange(start, stop)
     weight = np.ones(len(frames))
@@ -79,6 +83,10 @@ def smoothed_path(values: Array, sigma: float) -> Array:
     after = 2.0 * values[-1] - values[-2 : -radius - 2 : -1]
     held = np.concatenate((before, values, after))
     return np.stack([np.convolve(held[:, c], kernel, "valid") for c in range(3)], axis=1)
+
+
+def _is_person(motion: Motion) -> bool:
+    return motion.skeleton.joint_names == HUMANML3D.joint_names
 
 
 def _is_closed(motion: Motion) -> bool:
