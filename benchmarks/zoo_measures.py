@@ -136,6 +136,9 @@ def as_generated(motion: Motion, name: str) -> SimpleNamespace:
         temperature=1.0,
         model_name="captured",
         model_sha256="",
+        parts=(),
+        loop=False,
+        foot_lock=True,
         warnings=(),
     )
 

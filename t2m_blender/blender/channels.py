@@ -25,6 +25,7 @@ from ..retarget.rotation_modes import (
 Array = NDArray[np.float64]
 
 _PROPERTIES = {QUATERNION: "rotation_quaternion", AXIS_ANGLE: "rotation_axis_angle"}
+_HOLDING = {"COPY_TRANSFORMS", "COPY_ROTATION", "IK", "SPLINE_IK", "DAMPED_TRACK", "TRACK_TO"}
 _NAMED_LOCKS = 4  # in a message, before "..."
 
 
@@ -114,11 +115,30 @@ def with_fewer_keys(channels: Sequence[Channel], angle: float, length: float) ->
 
 
 def locked_message(locked: Sequence[str]) -> str:
-    """What the user is told of channels that were left as they are."""
+    """What the user is told of channels that were left as they are; "" if there are none."""
+    if not locked:
+        return ""
     more = f" and {len(locked) - _NAMED_LOCKS} more" if len(locked) > _NAMED_LOCKS else ""
     return (
         f"Locked and left as they are: {', '.join(locked[:_NAMED_LOCKS])}{more}. Unlock them in "
         "the sidebar's Item tab and generate again if they should move."
+    )
+
+
+def held_message(armature: bpy.types.Object, channels: Sequence[Channel]) -> str:
+    """What the user is told of keyed bones that constraints hold; "" if there are none."""
+    held = [
+        name
+        for name in dict.fromkeys(channel.bone for channel in channels)
+        for constraint in armature.pose.bones[name].constraints
+        if constraint.type in _HOLDING and not constraint.mute and constraint.influence > 0.5
+    ]
+    if not held:
+        return ""
+    named = ", ".join(dict.fromkeys(held[:_NAMED_LOCKS]))
+    return (
+        f"Constraints hold {named}{' and more' if len(held) > _NAMED_LOCKS else ''}: their keys do "
+        "not show, or not fully. Mute the constraints, or map the bones that control these."
     )
 
 

@@ -59,12 +59,13 @@ class T2M_OT_generate(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
-            check_target(context)  # before the model's work, which takes seconds
+            options = placement_options(context.scene)
+            check_target(context, options=options)  # before the model's work, which takes seconds
             generated = generate_motion(context.scene.t2m)
             armature = place_motion(
                 context,
                 generated,
-                options=placement_options(context.scene),
+                options=options,
                 on_warning=lambda text: self.report({"WARNING"}, text),
             )
         except T2MError as error:

@@ -27,7 +27,7 @@ from .armature import (
     remove_armature,
     rig_to_armature,
 )
-from .channels import Channel, locked_message, pose_channels
+from .channels import Channel, held_message, locked_message, pose_channels
 from .contacts import read_contacts, write_contacts
 from .rig_keys import (
     PlacementOptions,
@@ -66,16 +66,25 @@ def selected_armatures(context: bpy.types.Context) -> list[bpy.types.Object]:
     return list(dict.fromkeys(armature for armature in found if armature is not None))
 
 
-def check_target(context: bpy.types.Context) -> tuple[bpy.types.Object | None, Target]:
+def check_target(
+    context: bpy.types.Context, *, options: PlacementOptions | None = None
+) -> tuple[bpy.types.Object | None, Target]:
     """The armature that will move (None for a new figure) and its bones, before anything is made.
 
+    Args:
+        context: With a scene and a view layer.
+        options: How it is to be moved, where that is known.
+
     Raises:
-        InputError: If it is not clear which one, if it is not one that can be moved, or if Blender
-            is in a mode in which no figure can be made.
+        InputError: If it is not clear which one, if it is not one that can be moved (so), or if
+            Blender is in a mode in which no figure can be made.
     """
     armature = _chosen_armature(context)
     rig = armature_to_rig(armature) if armature else new_figure(context.scene)
-    return armature, _target(armature, rig)
+    target = _target(armature, rig)
+    if options is not None:
+        target.check(options)
+    return armature, target
 
 
 def _chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
@@ -124,7 +133,7 @@ def place_motion(
     if generated.motion.skeleton.name != HUMANML3D.name:
         return _place_joint_for_joint(context, generated, frames, on_warning)
     options = options or PlacementOptions()
-    armature, target = check_target(context)
+    armature, target = check_target(context, options=options)
     scene = context.scene
     free = free_pose(target, generated.motion, scene_rate(scene), frames, options)
     contacts = contact_spans(generated.motion) if options.foot_lock else ()
@@ -146,8 +155,10 @@ def place_motion(
         )
         write_contacts(action, track.contacts, scene.frame_start)
         keep_free_pose(action, free, options)
-    if made.locked and on_warning is not None:
-        on_warning(locked_message(made.locked))
+    if on_warning is not None:
+        for message in (locked_message(made.locked), held_message(armature, made.channels)):
+            if message:
+                on_warning(message)
     _show(scene, track)
     return armature
 

@@ -27,7 +27,7 @@ from ..retarget.control_rig import ControlRig, control_poses, control_rig_of, jo
 from ..retarget.foot_lock import lock_pose
 from ..retarget.rig import PoseTrack, Rig
 from ..retarget.solve import motion_to_pose, translated_bone
-from ..retarget.travel import Travel, put_travel
+from ..retarget.travel import Travel, put_travel, root_bone
 from .channels import Channel, pose_channels, with_fewer_keys
 from .control_keys import control_track, switch_channels
 
@@ -72,6 +72,19 @@ class Target:
     @classmethod
     def of(cls, rig: Rig, bone_map: BoneMap) -> Target:
         return cls(rig, bone_map, control_rig_of(rig))
+
+    def check(self, options: PlacementOptions) -> None:
+        """Makes sure that the rig can be moved so.
+
+        Raises:
+            InputError: It has no root bone for root motion.
+        """
+        root = root_bone(self.rig, self.bone_map) if self.family is None else self.family.root
+        if options.travel == "root" and (root is None or root not in self.rig.by_name):
+            raise InputError(
+                f'"{self.rig.name}" has no bone above its hips for root motion. Add one, or let '
+                "the hips travel."
+            )
 
     @property
     def solved(self) -> Rig:

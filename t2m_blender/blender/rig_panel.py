@@ -38,7 +38,7 @@ _ROWS = (
         (f"{label} {side[0].upper()}", f"{side}_{joint}")
         for label, joint in (
             ("Collar", "collar"),
-            ("Upper Arm", "shoulder"),
+            ("Arm", "shoulder"),
             ("Forearm", "elbow"),
             ("Hand", "wrist"),
             ("Thigh", "hip"),
@@ -271,12 +271,12 @@ def _draw_bones(
     column = layout.column(align=True)
     for label, joint in _ROWS:
         bone, confidence = kept.get(joint, ("", 0.0))
-        row = column.split(factor=0.28, align=True)
+        row = column.split(factor=0.26, align=True)
         row.label(text=label)
-        parts = row.split(factor=0.8, align=True)
+        parts = row.split(factor=0.74, align=True)
         field = parts.row(align=True)
         field.alert = joint in READ_JOINTS and bone not in armature.data.bones
-        field.prop_search(armature.t2m_rig, joint, armature.data, "bones", text="", icon="BLANK1")
+        field.prop_search(armature.t2m_rig, joint, armature.data, "bones", text="", icon="NONE")
         sure = parts.row()
         sure.alignment = "RIGHT"
         sure.active = confidence < _SURE

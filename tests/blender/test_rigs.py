@@ -144,6 +144,24 @@ def test_the_way_goes_to_the_root_bone_or_nowhere(scene, shared, generated, clip
     assert np.linalg.norm(moved["none"][1][:2]) < 0.3 and np.linalg.norm(moved["none"][0]) < 1e-6
 
 
+def test_root_motion_needs_a_root_bone(scene, shared, generated) -> None:
+    zoo_rig(shared, "mixamo")
+    before = everything()
+    with pytest.raises(InputError, match="no bone above its hips"):
+        place_motion(bpy.context, generated(), options=PlacementOptions(travel="root"))
+    assert everything() == before
+
+
+def test_bones_that_constraints_hold_are_said(scene, shared, short) -> None:
+    armature = zoo_rig(shared, "mixamo")
+    for name, kind in (("LeftLeg", "IK"), ("Head", "LIMIT_ROTATION"), ("RightArm", "DAMPED_TRACK")):
+        armature.pose.bones[f"mixamorig:{name}"].constraints.new(kind)
+    armature.pose.bones["mixamorig:RightArm"].constraints[0].mute = True
+    said: list[str] = []
+    place_motion(bpy.context, short, on_warning=said.append)
+    assert len(said) == 1 and "Constraints hold mixamorig:LeftLeg:" in said[0]
+
+
 def test_a_new_figure_is_as_large_as_the_scene_says(scene, generated, clip) -> None:
     scene.unit_settings.system, scene.unit_settings.scale_length = "METRIC", 0.01
     armature = place_motion(bpy.context, generated(), options=AS_IT_IS)
