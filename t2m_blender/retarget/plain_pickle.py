@@ -2,9 +2,9 @@
 """Arrays out of a pickle without running what is in it.
 
 A pickle may name any function and have it called when it is opened. This reader knows NumPy's own
-array makers; every other class becomes an empty record of its state, and its code is never imported.
-SMPL's published files hold arrays, SciPy's sparse matrices and arrays of `chumpy`, which Blender
-does not have.
+array makers; every other class becomes an empty record of its state, and its code is never
+imported. SMPL's published files hold arrays, SciPy's sparse matrices and arrays of `chumpy`, which
+Blender does not have.
 """
 
 from __future__ import annotations
