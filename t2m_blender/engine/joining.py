@@ -126,7 +126,9 @@ def bent(
         start: What the first frame is to be [D], and the change to the frame behind it.
         stop: What the last frame is to be, and the change to it from the frame before.
     """
-    frames = min(round(_SEAM_SECONDS * fps), len(features) - 1)
+    frames = round(_SEAM_SECONDS * fps)
+    if start is not None and stop is not None:
+        frames = min(frames, len(features) - 1)  # each end stays where it is
     result = features.copy()
     for ends, way in ((start, 1), (stop, -1)):
         if ends is None:
@@ -134,7 +136,7 @@ def bent(
         value, change = ends
         # seen from its end: a mirrored piece has its changes mirrored too
         piece, away = features[::way][: frames + 1], way * change
-        u = np.arange(frames + 1)[:, None] / frames
+        u = np.arange(len(piece))[:, None] / frames
         offset = (value - piece[0]) * (2 * u**3 - 3 * u**2 + 1)
         offset += (away - (piece[1] - piece[0])) * frames * (u**3 - 2 * u**2 + u)
         result[::way][: frames + 1] += offset

@@ -29,6 +29,11 @@ def _open(path: Path, fps: int = 24) -> bpy.types.Object:
             bpy.ops.import_scene.fbx(filepath=str(path), anim_offset=0.0)
         elif path.suffix == ".glb":
             bpy.ops.import_scene.gltf(filepath=str(path))
+        elif path.suffix == ".usdc":
+            bpy.ops.wm.usd_import(filepath=str(path))
+            for bone in bpy.data.armatures[0].bones:  # USD has no names with dots
+                if bone.name[-2:] in ("_L", "_R"):
+                    bone.name = f"{bone.name[:-2]}.{bone.name[-1]}"
         else:
             import addon_utils
 
@@ -119,9 +124,9 @@ def test_a_link_stays_a_link_and_any_case_of_suffix_will_do(tmp_path, generated)
     assert _open(tmp_path / "real.blend")
 
 
-@pytest.mark.parametrize("name", ["walk.usdc", "walk.xyz", "walk"])
+@pytest.mark.parametrize("name", ["walk.usdz", "walk.xyz", "walk"])
 def test_unknown_suffixes_are_named(tmp_path, generated, name) -> None:
-    with pytest.raises(InputError, match=r"use one of \.blend \.fbx \.glb \.bvh"):
+    with pytest.raises(InputError, match=r"use one of \.blend \.fbx \.glb \.bvh \.usdc"):
         write_motion(generated(), tmp_path / name)
     assert not list(tmp_path.iterdir())
 
