@@ -33,14 +33,15 @@ def check_suffix(suffix: str) -> str:
 
     Raises:
         InputError: No such format.
-        RuntimeMissingError: The format needs Blender, and `bpy` is not installed.
+        RuntimeMissingError: The format needs Blender, and `bpy` is not installed, or this Blender
+            was built without it.
     """
     suffix = suffix.lower()
     known = " ".join(SUFFIXES)
     if suffix not in SUFFIXES:
         raise InputError(f"The output suffix {suffix!r} is not known: use one of {known}.")
     if suffix != ".npz":
-        _blender_export(suffix)
+        _blender_export(suffix).check_format(suffix)
     return suffix
 
 

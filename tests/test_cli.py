@@ -392,6 +392,10 @@ class StandIn:
     """For the room that writes Blender's formats, which needs bpy."""
 
     @staticmethod
+    def check_format(suffix: str) -> None:
+        assert suffix == ".blend"
+
+    @staticmethod
     def write_motion(generated, path: Path, *, frames: int | None, rig: object) -> None:
         path.write_text(generated.prompt)
 

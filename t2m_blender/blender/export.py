@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import bpy
 from mathutils import Matrix
 
-from ..engine.errors import InputError
+from ..engine.errors import InputError, RuntimeMissingError
 from ..engine.files import new_path, unwritable
 from .armature import remove_armature
 from .placement import PlacementOptions, place_motion
@@ -26,6 +26,19 @@ from .surroundings import enabled, is_module, quiet, telling_line
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion
     from ..recipe import RigFile
+
+
+def check_format(suffix: str) -> None:
+    """Whether this Blender writes such files.
+
+    Raises:
+        RuntimeMissingError: It was built without.
+    """
+    if suffix == ".usdc" and not bpy.app.build_options.usd:
+        raise RuntimeMissingError(
+            "This Blender was built without USD: choose another format, or take the Blender of "
+            "blender.org."
+        )
 
 
 def write_motion(

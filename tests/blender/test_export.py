@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ bpy = pytest.importorskip("bpy", reason="these tests need the bpy wheel (pip ins
 
 from scene_reading import AS_IT_IS, curve_values, file_contents, posed_joints
 
+from t2m_blender.blender import export
 from t2m_blender.blender.action import action_curves
 from t2m_blender.blender.export import SUFFIXES, write_motion
-from t2m_blender.engine.errors import InputError, OutputError
+from t2m_blender.engine.errors import InputError, OutputError, RuntimeMissingError
 
 
 def _open(path: Path, fps: int = 24) -> bpy.types.Object:
@@ -129,6 +131,16 @@ def test_unknown_suffixes_are_named(tmp_path, generated, name) -> None:
     with pytest.raises(InputError, match=r"use one of \.blend \.fbx \.glb \.bvh \.usdc"):
         write_motion(generated(), tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_blender_without_usd_says_so(monkeypatch) -> None:
+    for suffix in SUFFIXES:
+        export.check_format(suffix)
+    without = SimpleNamespace(app=SimpleNamespace(build_options=SimpleNamespace(usd=False)))
+    monkeypatch.setattr(export, "bpy", without)
+    export.check_format(".glb")
+    with pytest.raises(RuntimeMissingError, match="without USD: choose another format"):
+        export.check_format(".usdc")
 
 
 def test_a_failing_exporter_leaves_no_file(tmp_path, generated, monkeypatch) -> None:
