@@ -563,6 +563,24 @@ def test_shards_share_the_rows_and_a_run_of_all_makes_one_manifest(batch, tmp_pa
     assert files_in(out) == [*(f"{n:04d}.npz" for n in range(1, 6)), "manifest.json"]
 
 
+def test_the_example_of_an_array_of_jobs(small_model: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("walks\njumps\nsits\n")
+    job = ROOT / "docs" / "examples" / "farm" / "array.sh"
+    line = [str(job), "a.txt", "farm/out", "--model", small_model, "--seconds", "1"]
+    for task in ("1", "2"):
+        asked = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_COUNT": "2"}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | asked | {"PATH": path, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+    made = ["0001.npz", "0002.npz", "0003.npz"]
+    assert files_in(tmp_path / "farm" / "out") == [
+        *made,
+        "manifest.1of2.json",
+        "manifest.2of2.json",
+    ]
+
+
 def test_a_hundred_rows_killed_half_way_are_gone_on_with(small_model: str, tmp_path: Path) -> None:
     """No warning at all: the process is killed; three rows are bad."""
     lines = [json.dumps({"prompt": f"a person walks {n} steps"}) for n in range(97)]
