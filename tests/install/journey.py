@@ -77,7 +77,7 @@ def step_use(runtime: str) -> None:
         places.append(np.array(armature.matrix_world @ hips.head))
     way = np.linalg.norm(places[1] - places[0])
     assert way > 0.5, f"it went {way} m"
-    computed = sys.modules[f"{MODULE}.blender.operators"].loaded_model("default").choice.runtime
+    computed = sys.modules[f"{MODULE}.blender.models"].last_loaded().choice.runtime
     assert computed == runtime, computed
     assert ("torch" in sys.modules) == (runtime == "torch")
     assert _contents() == before, "wrote into its own folder"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The zip in a whole Blender, inside .ci/real_blender: validated, installed, used, upgraded, removed.
+# The zip in a whole Blender, inside .ci/real_blender: validated, installed, used, upgraded, removed; then
+# installed and used in its window.
 set -euo pipefail
 blender --version | head -1
 newer=$(ls /work/t2m_blender-*.zip) older=/work/older.zip
@@ -25,3 +26,17 @@ journey() {
 journey "install=$older" version=0.0.1 use=numpy disable enable set_runtime=numpy \
   "install=$newer" "version=$version" has_runtime=numpy use=numpy
 journey has_runtime=numpy use=numpy uninstall  # another day: the settings are still there
+
+export BLENDER_USER_RESOURCES=/work/window
+mkdir -p "$BLENDER_USER_RESOURCES"
+Xvfb -displayfd 3 -screen 0 1600x900x24 +extension GLX 3>/work/display >/dev/null 2>&1 &
+screen=$!
+trap 'kill $screen || true' EXIT
+for _ in $(seq 50); do [ -s /work/display ] && break; sleep 0.2; done
+DISPLAY=:$(cat /work/display)
+export DISPLAY
+timeout 200 blender --window-geometry 0 0 1600 900 --python /clone/tests/install/window.py -- \
+  "$newer" /work/window.png
+colours=$(identify -format %k /work/window.png)
+echo "the window's picture has $colours colours"
+[ "$colours" -gt 200 ] # it is not black
