@@ -74,9 +74,9 @@ def press(now: Callable[[], float]) -> list[float]:
 
 
 def _model():
-    from t2m_blender.blender.operators import loaded_model
+    from t2m_blender.blender.models import loaded
 
-    return loaded_model("default")
+    return loaded("default", "auto", "auto")
 
 
 if __name__ == "__main__":

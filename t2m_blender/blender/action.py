@@ -119,6 +119,40 @@ def action_curves(
     ]
 
 
+def repeat_action(armature: bpy.types.Object, action: bpy.types.Action) -> None:
+    """Makes an Action whose last pose is its first one play over and over, the way going on."""
+    action.use_frame_range = True
+    action.frame_start, action.frame_end = action.curve_frame_range
+    action.use_cyclic = True
+    for curve in action_curves(armature, action):
+        if len(curve.keyframe_points) > 1:
+            again = curve.modifiers.new("CYCLES")
+            way = "REPEAT_OFFSET" if curve.data_path.endswith(".location") else "REPEAT"
+            again.mode_before = again.mode_after = way
+
+
+def set_action(
+    armature: bpy.types.Object, action: bpy.types.Action | None, slot: Any | None = None
+) -> None:
+    """Makes an Action (none for None) the armature's current one.
+
+    Args:
+        armature: Whose.
+        action: That it plays.
+        slot: Of the Action; None for its first one.
+    """
+    data = armature.animation_data or armature.animation_data_create()
+    data.action = action
+    if action is not None and hasattr(action, "slots"):
+        data.action_slot = slot or next(iter(action.slots), None)
+
+
+def current_action(armature: bpy.types.Object) -> tuple[bpy.types.Action | None, Any | None]:
+    """The armature's Action and the slot of it that it plays."""
+    data = armature.animation_data
+    return (data.action, getattr(data, "action_slot", None)) if data else (None, None)
+
+
 def action_parts(action: bpy.types.Action) -> list[tuple[Any | None, list[bpy.types.FCurve]]]:
     """The slots of an Action, each with its F-curves; before 4.4 there is one, None."""
     if not hasattr(action, "slots"):

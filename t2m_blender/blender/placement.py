@@ -17,9 +17,10 @@ from .. import version
 from ..engine.errors import InputError
 from ..engine.feet import contact_spans, resampled_spans
 from ..engine.skeleton import HUMANML3D
+from ..retarget.closing import closed
 from ..retarget.joint_for_joint import motion_to_own_pose
 from ..retarget.rig import PoseTrack, Rig
-from .action import check_writable, rewrite_curves, write_action
+from .action import check_writable, repeat_action, rewrite_curves, write_action
 from .armature import (
     armature_to_rig,
     make_default_armature,
@@ -67,19 +68,23 @@ def selected_armatures(context: bpy.types.Context) -> list[bpy.types.Object]:
 
 
 def check_target(
-    context: bpy.types.Context, *, options: PlacementOptions | None = None
+    context: bpy.types.Context,
+    armature: bpy.types.Object | None = None,
+    *,
+    options: PlacementOptions | None = None,
 ) -> tuple[bpy.types.Object | None, Target]:
     """The armature that will move (None for a new figure) and its bones, before anything is made.
 
     Args:
         context: With a scene and a view layer.
+        armature: None for the selected one.
         options: How it is to be moved, where that is known.
 
     Raises:
         InputError: If it is not clear which one, if it is not one that can be moved (so), or if
             Blender is in a mode in which no figure can be made.
     """
-    armature = _chosen_armature(context)
+    armature = _chosen_armature(context, armature)
     rig = armature_to_rig(armature) if armature else new_figure(context.scene)
     target = _target(armature, rig)
     if options is not None:
@@ -87,8 +92,10 @@ def check_target(
     return armature, target
 
 
-def _chosen_armature(context: bpy.types.Context) -> bpy.types.Object | None:
-    armatures = selected_armatures(context)
+def _chosen_armature(
+    context: bpy.types.Context, armature: bpy.types.Object | None
+) -> bpy.types.Object | None:
+    armatures = [armature] if armature is not None else selected_armatures(context)
     if len(armatures) > 1:
         raise InputError("Several armatures are selected. Click the one that should move.")
     if armatures:
@@ -109,17 +116,21 @@ def place_motion(
     context: bpy.types.Context,
     generated: GeneratedMotion,
     *,
+    armature: bpy.types.Object | None = None,
+    frame_start: int | None = None,
     frames: int | None = None,
     options: PlacementOptions | None = None,
     on_warning: OnWarning | None = None,
 ) -> bpy.types.Object:
-    """The motion as a new Action on the chosen armature, or on a new figure.
+    """The motion as a new Action on an armature, or on a new figure.
 
-    Keys begin at the scene's first frame; its last frame moves if the motion is longer.
+    The scene's last frame moves if the motion goes on longer.
 
     Args:
         context: With a scene and a view layer.
         generated: From `engine.generate`.
+        armature: That is to move; None for the selected one, or a new figure where there is none.
+        frame_start: Of the first key; None for the scene's first frame.
         frames: Exactly so many keyed frames; None takes the motion's length at the scene's rate.
         options: How it is put on the rig; None for the usual way.
         on_warning: Called with what the user should know though the motion is placed.
@@ -131,14 +142,17 @@ def place_motion(
         InputError: It cannot be placed; nothing is changed.
     """
     if generated.motion.skeleton.name != HUMANML3D.name:
-        return _place_joint_for_joint(context, generated, frames, on_warning)
+        return _place_joint_for_joint(context, generated, armature, frame_start, frames, on_warning)
     options = options or PlacementOptions()
-    armature, target = check_target(context, options=options)
+    armature, target = check_target(context, armature, options=options)
     scene = context.scene
+    first = scene.frame_start if frame_start is None else frame_start
     free = free_pose(target, generated.motion, scene_rate(scene), frames, options)
     contacts = contact_spans(generated.motion) if options.foot_lock else ()
     contacts = resampled_spans(contacts, generated.motion.frames, free.frames)
     track = held_pose(target, free, contacts, options.travel)
+    if generated.loop:
+        track = closed(track)
     with _undone_on_error(context):
         if armature is None:
             armature = make_default_armature(context)
@@ -147,30 +161,35 @@ def place_motion(
             armature,
             made.channels,
             name=generated.prompt,
-            frame_start=scene.frame_start,
+            frame_start=first,
             recipe={
                 **recipe_of(generated),
                 **({"switches_before": json.dumps(made.switches_before)} if target.family else {}),
             },
         )
-        write_contacts(action, track.contacts, scene.frame_start)
+        write_contacts(action, track.contacts, first)
         keep_free_pose(action, free, options)
+        if generated.loop:
+            repeat_action(armature, action)
     if on_warning is not None:
         for message in (locked_message(made.locked), held_message(armature, made.channels)):
             if message:
                 on_warning(message)
-    _show(scene, track)
+    _show(scene, first, track)
     return armature
 
 
 def _place_joint_for_joint(
     context: bpy.types.Context,
     generated: GeneratedMotion,
+    armature: bpy.types.Object | None,
+    frame_start: int | None,
     frames: int | None,
     on_warning: OnWarning | None,
 ) -> bpy.types.Object:
     """A motion of a skeleton that is no person's, on an armature that has its joints' bones."""
-    scene, armature = context.scene, _chosen_armature(context)
+    scene, armature = context.scene, _chosen_armature(context, armature)
+    first = scene.frame_start if frame_start is None else frame_start
     rig = (
         armature_to_rig(armature)
         if armature
@@ -186,17 +205,17 @@ def _place_joint_for_joint(
             armature,
             channels,
             name=generated.prompt,
-            frame_start=scene.frame_start,
+            frame_start=first,
             recipe=recipe_of(generated),
         )
     if locked and on_warning is not None:
         on_warning(locked_message(locked))
-    _show(scene, track)
+    _show(scene, first, track)
     return armature
 
 
-def _show(scene: bpy.types.Scene, track: PoseTrack) -> None:
-    scene.frame_end = max(scene.frame_end, scene.frame_start + track.frames - 1)
+def _show(scene: bpy.types.Scene, first: int, track: PoseTrack) -> None:
+    scene.frame_end = max(scene.frame_end, first + track.frames - 1)
     scene.frame_set(scene.frame_current)
 
 
@@ -252,6 +271,9 @@ def recipe_of(generated: GeneratedMotion) -> dict[str, Any]:
         "temperature": float(generated.temperature),
         "model": generated.model_name,
         "model_sha256": generated.model_sha256,
+        "parts": json.dumps([[part.prompt, part.seconds] for part in generated.parts]),
+        "loop": generated.loop,
+        "foot_lock": generated.foot_lock,
         "version": version(),
     }
 

@@ -5,21 +5,33 @@ from __future__ import annotations
 
 import bpy
 
-from . import cli, operators, panels, preferences, properties, rig_panel, smpl_body
+from . import (
+    cli,
+    models,
+    operators,
+    panels,
+    preferences,
+    properties,
+    rig_panel,
+    smpl_body,
+    take_operators,
+    task,
+)
 
 _CLASSES = (
-    preferences.T2M_AP_preferences,
-    properties.T2M_PG_settings,
+    *preferences.CLASSES,
+    *properties.CLASSES,
     rig_panel.T2M_PG_rig,
     rig_panel.T2M_PG_placement,
-    operators.T2M_OT_generate,
+    *operators.CLASSES,
+    *take_operators.CLASSES,
     rig_panel.T2M_OT_recognise_rig,
     rig_panel.T2M_OT_forget_rig,
     rig_panel.T2M_OT_save_rig_preset,
     rig_panel.T2M_OT_relock_feet,
     smpl_body.T2M_OT_add_smpl_body,
     smpl_body.T2M_OT_save_smpl_parameters,
-    panels.T2M_PT_main,
+    *panels.CLASSES,
     rig_panel.T2M_PT_rig,
     rig_panel.T2M_PT_placement,
 )
@@ -31,12 +43,14 @@ def register() -> None:
     properties.register()
     rig_panel.register()
     smpl_body.register()
+    task.register()
     cli.register()
 
 
 def unregister() -> None:
     cli.unregister()
-    operators.unregister()
+    task.unregister()
+    models.unload()
     smpl_body.unregister()
     rig_panel.unregister()
     properties.unregister()

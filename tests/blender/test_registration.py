@@ -13,7 +13,7 @@ bpy = pytest.importorskip("bpy", reason="these tests need the bpy wheel (pip ins
 from scene_reading import file_contents
 
 import t2m_blender
-from t2m_blender.blender import operators
+from t2m_blender.blender import models, operators
 from t2m_blender.engine.errors import CheckpointError
 from t2m_blender.engine.pytorch import torch_state
 
@@ -41,17 +41,17 @@ def _press(expected: str) -> None:
 
 
 def test_an_error_of_the_engine_is_reported(scene, add_on, monkeypatch) -> None:
-    def fails(settings):
+    def fails(*_):
         raise CheckpointError("The model is damaged; install it again.")
 
-    monkeypatch.setattr(operators, "generate_motion", fails)
+    monkeypatch.setattr(operators, "make_motions", fails)
     _press("The model is damaged; install it again")
 
 
 def test_another_armature_is_reported_before_anything_is_generated(
     scene, add_on, monkeypatch
 ) -> None:
-    monkeypatch.setattr(operators, "generate_motion", lambda settings: pytest.fail("generated"))
+    monkeypatch.setattr(operators, "make_motions", lambda *_: pytest.fail("generated"))
     bpy.ops.object.armature_add()
     _press("too few bones")
 
@@ -59,10 +59,10 @@ def test_another_armature_is_reported_before_anything_is_generated(
 def test_without_torch_it_works_and_says_what_computes(scene, add_on, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     torch_state.cache_clear()
-    assert operators.computing()[1] == "PyTorch is not installed"
+    assert models.computing()[1] == "PyTorch is not installed"
     bpy.context.scene.t2m.length, bpy.context.scene.t2m.seconds = "SECONDS", 1.0
     assert bpy.ops.t2m.generate() == {"FINISHED"}
-    assert operators.computing() == (
+    assert models.computing() == (
         "NumPy on the CPU",
         "the fastest for a model of this size",
         "PyTorch is not installed",
