@@ -203,6 +203,92 @@ def rewrite_curves(
             _write_keys(curve, channel, frame_start)
 
 
+def copy_action(armature: bpy.types.Object) -> bpy.types.Action:
+    """A copy of the armature's Action in its place; the Action itself is kept by a fake user."""
+    action, slot = current_action(armature)
+    action.use_fake_user = True
+    copied = action.copy()
+    copied.use_fake_user = True
+    same = copied.slots.get(slot.identifier) if slot is not None else None
+    set_action(armature, copied, same)
+    return copied
+
+
+def splice_curves(
+    armature: bpy.types.Object, channels: Sequence[Channel], *, frame_start: int, stop: float
+) -> None:
+    """Puts keys into the armature's current Action in place of those of a range of frames.
+
+    Keys before `frame_start`, and from `stop` on, keep every byte.
+
+    Args:
+        armature: Whose Action it is.
+        channels: A value for each frame from `frame_start`.
+        frame_start: Scene frame of the first.
+        stop: The first frame that is kept again; may be infinite.
+    """
+    action, slot = current_action(armature)
+    curves = {(curve.data_path, curve.array_index): curve for curve in action_curves(armature)}
+    made, groups = _curves_of(action, slot)
+    for channel in channels:
+        curve = curves.get((channel.path, channel.index))
+        if curve is None:
+            _write_curve(made, groups, channel, frame_start)
+        else:
+            _splice(curve, channel.values, frame_start, stop)
+
+
+def _curves_of(action: bpy.types.Action, slot: Any | None) -> tuple[Any, Any]:
+    """Where F-curves and groups of an Action that has a layer are made."""
+    if slot is None:
+        return action.fcurves, action.groups
+    bag = action.layers[0].strips[0].channelbag(slot, ensure=True)
+    return bag.fcurves, bag.groups
+
+
+def _splice(
+    curve: bpy.types.FCurve, values: NDArray[np.float64], frame_start: int, stop: float
+) -> None:
+    points = curve.keyframe_points
+    kept = {name: _read(points, name, kind, width) for name, (kind, width) in _OF_KEYS.items()}
+    frames = kept["co"][::2]
+    before, after = frames < frame_start, frames >= stop
+    curve_keys = int(before.sum()), len(values), int(after.sum())
+    points.clear()
+    points.add(sum(curve_keys))
+    new = {
+        name: np.zeros(len(values) * width, dtype=kind) for name, (kind, width) in _OF_KEYS.items()
+    }
+    new["co"] = _pairs(np.arange(len(values)) + frame_start, values)
+    new["handle_left"] = new["handle_right"] = new["co"]
+    for name, value in _LINEAR.items():
+        new[name][:] = value
+    for name, (_, width) in _OF_KEYS.items():
+        parts = kept[name].reshape(-1, width)
+        whole = (parts[before], new[name].reshape(-1, width), parts[after])
+        points.foreach_set(name, np.concatenate(whole).ravel())
+    curve.update()
+
+
+def _read(points: Any, name: str, kind: type, width: int) -> NDArray[Any]:
+    values = np.empty(len(points) * width, dtype=kind)
+    points.foreach_get(name, values)
+    return values
+
+
+# What a key is made of: type and numbers.
+_OF_KEYS: Mapping[str, tuple[type, int]] = {
+    **dict.fromkeys(("co", "handle_left", "handle_right"), (np.float32, 2)),
+    **dict.fromkeys(("amplitude", "back", "period"), (np.float32, 1)),
+    **dict.fromkeys(
+        ("interpolation", "easing", "handle_left_type", "handle_right_type", "type"), (np.int32, 1)
+    ),
+    **dict.fromkeys(
+        ("select_control_point", "select_left_handle", "select_right_handle"), (np.bool_, 1)
+    ),
+}
+
+
 def _write_curve(curves: Any, groups: Any, channel: Channel, frame_start: int) -> None:
     curve = curves.new(channel.path, index=channel.index)
     curve.group = groups.get(channel.bone) or groups.new(channel.bone)

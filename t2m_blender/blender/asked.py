@@ -277,7 +277,7 @@ def asked_again(
 def recipe_in(action: bpy.types.Action) -> Mapping[str, Any]:
     """The recipe that an Action keeps; empty if it was not generated."""
     keys = ("prompt", "seed", "seconds", "length", "guidance", "temperature", "model",
-            "model_sha256", "parts", "loop", "foot_lock", "version")  # fmt: skip
+            "model_sha256", "parts", "loop", "foot_lock", "edits", "version")  # fmt: skip
     return {key: action[f"t2m_{key}"] for key in keys if f"t2m_{key}" in action}
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import bpy
 
-from . import operators, task
+from . import edit_operators, operators, task
 from . import take_operators as on_takes
 from .action import current_action
 from .models import computing
@@ -146,6 +146,25 @@ class T2M_PT_takes(_SubPanel, bpy.types.Panel):
         self.layout.operator(on_takes.T2M_OT_discard_takes.bl_idname, icon="TRASH")
 
 
+class T2M_PT_edit(_SubPanel, bpy.types.Panel):
+    """The motion goes on, or a part of it is made anew."""
+
+    bl_label = "Continue and Repair"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        scene, column = context.scene, self.layout.column(align=True)
+        column.label(text="As the prompt above says:")
+        column.operator(edit_operators.T2M_OT_continue.bl_idname, icon="FRAME_NEXT")
+        column.operator(edit_operators.T2M_OT_repair.bl_idname, icon="TOOL_SETTINGS")
+        note = column.column()
+        note.active = False
+        if scene.use_preview_range:
+            first, last = scene.frame_preview_start, scene.frame_preview_end
+            note.label(text=f"Repairs frames {first} to {last}")
+        else:
+            note.label(text="Repairs the selected keys' range")
+
+
 class T2M_PT_recipe(_SubPanel, bpy.types.Panel):
     """What was generated, to be made again with another sentence."""
 
@@ -223,13 +242,13 @@ def _draw_target(fields: bpy.types.UILayout, context: bpy.types.Context) -> None
     elif len(armatures) > 1:
         row.label(text="Several armatures", icon="ERROR")
     else:
-        said = armatures[0].name
         family, score = kept_family(armatures[0])
+        row.label(text=armatures[0].name, icon="OUTLINER_OB_ARMATURE", translate=False)
+        row.operator(T2M_OT_recognise_rig.bl_idname, text="", icon="VIEWZOOM")
         if family:
-            said += f" ({family.replace('_', ' ').title()}, {score:.0%})"
-        row.label(text=said, icon="OUTLINER_OB_ARMATURE", translate=False)
-        if not family:
-            row.operator(T2M_OT_recognise_rig.bl_idname, text="", icon="VIEWZOOM")
+            split = fields.split(factor=0.4)
+            split.label()
+            split.label(text=f"{family.replace('_', ' ').title()}, {score:.0%} sure")
 
 
 def _draw_button(layout: bpy.types.UILayout) -> None:
@@ -278,6 +297,7 @@ CLASSES = (
     T2M_PT_main,
     T2M_PT_takes,
     T2M_PT_where,
+    T2M_PT_edit,
     T2M_PT_recipe,
     T2M_PT_advanced,
 )

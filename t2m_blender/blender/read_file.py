@@ -159,11 +159,11 @@ def _recognised(
         if home is None:  # an object in no scene of its file
             scene.collection.objects.link(armature)
             home = scene
-        figures.append(_Figure(armature, _wanted_bones(rig, bone_map), bone_map, home))
+        figures.append(_Figure(armature, wanted_bones(rig, bone_map), bone_map, home))
     return figures
 
 
-def _wanted_bones(rig: Rig, bone_map: BoneMap) -> Rig:
+def wanted_bones(rig: Rig, bone_map: BoneMap) -> Rig:
     """The rig without fingers, faces and clothes."""
     wanted: set[str] = set()
     for name in bone_map.bones.values():

@@ -7,6 +7,7 @@ import bpy
 
 from . import (
     cli,
+    edit_operators,
     models,
     operators,
     panels,
@@ -25,6 +26,7 @@ _CLASSES = (
     rig_panel.T2M_PG_placement,
     *operators.CLASSES,
     *take_operators.CLASSES,
+    *edit_operators.CLASSES,
     rig_panel.T2M_OT_recognise_rig,
     rig_panel.T2M_OT_forget_rig,
     rig_panel.T2M_OT_save_rig_preset,
