@@ -56,7 +56,7 @@ def test_the_manifest_keeps_the_rules_of_extensions() -> None:
     assert len(manifest["tagline"]) <= 64 and manifest["tagline"][-1].isalnum()
     assert manifest["license"] == ["SPDX:GPL-3.0-or-later"]
     # motions are written where the command line says; nothing is fetched (tests/test_policy.py)
-    assert set(manifest["permissions"]) == {"files"}
+    assert set(manifest["permissions"]) == {"files", "clipboard"}
     for reason in manifest["permissions"].values():
         assert len(reason) <= 64 and reason[-1].isalnum()
 
@@ -150,7 +150,7 @@ def test_a_zip_with_wheels_lists_them_and_their_licences(
     assert manifest["platforms"] == ["windows-x64"]
     stated = {end: manifest.get(f"blender_version_{end}") for end in ("min", "max")}
     assert {end: version for end, version in stated.items() if version} == versions
-    assert manifest["permissions"].keys() == {"files"}
+    assert manifest["permissions"].keys() == {"files", "clipboard"}
 
 
 def test_torch_needs_no_other_package_to_generate(tmp_path: Path) -> None:
