@@ -11,6 +11,7 @@ import bpy
 from . import edit_operators, operators, task
 from . import take_operators as on_takes
 from .action import current_action
+from .assets import T2M_OT_mark_asset
 from .models import computing
 from .nla import chosen_strip
 from .placement import selected_armatures
@@ -290,6 +291,8 @@ def _draw_recipe(layout: bpy.types.UILayout, action: bpy.types.Action, *, of_str
         (on_takes.T2M_OT_copy_recipe, "COPYDOWN"),
     ):
         row.operator(operator.bl_idname, icon=icon).strip = of_strip
+    if not of_strip:
+        box.operator(T2M_OT_mark_asset.bl_idname, icon="ASSET_MANAGER")
 
 
 CLASSES = (

@@ -6,6 +6,7 @@ from __future__ import annotations
 import bpy
 
 from . import (
+    assets,
     cli,
     edit_operators,
     models,
@@ -27,6 +28,7 @@ _CLASSES = (
     *operators.CLASSES,
     *take_operators.CLASSES,
     *edit_operators.CLASSES,
+    assets.T2M_OT_mark_asset,
     rig_panel.T2M_OT_recognise_rig,
     rig_panel.T2M_OT_forget_rig,
     rig_panel.T2M_OT_save_rig_preset,

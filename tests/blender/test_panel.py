@@ -13,6 +13,7 @@ bpy = pytest.importorskip("bpy", reason="these tests need the bpy wheel (pip ins
 
 from scene_reading import curve_values
 
+from t2m_blender.blender import models
 from t2m_blender.blender.nla import chosen_strip, strips_of
 
 pytestmark = pytest.mark.usefixtures("scene", "add_on")
@@ -206,3 +207,41 @@ def test_an_action_without_recipe_is_a_sentence() -> None:
         bpy.ops.t2m.regenerate()
     with pytest.raises(RuntimeError, match="was not generated"):
         bpy.ops.t2m.copy_recipe()
+
+
+def test_an_action_becomes_an_asset_with_its_licence() -> None:
+    _, action = _generate()
+    assert bpy.ops.t2m.mark_asset() == {"FINISHED"}
+    data = action.asset_data
+    assert data.description == action["t2m_prompt"]
+    assert [tag.name for tag in data.tags] == ["text to motion"]
+    assert "CC-BY-4.0" in data.license
+
+
+def test_models_are_listed_and_imported(tmp_path) -> None:
+    found = models.found()
+    assert found["default"].size > 1e6 and found["default"].licence
+    assert "minilm" not in found
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(found["default"].path.read_bytes()[:1000])
+    with pytest.raises(RuntimeError, match="truncated"):
+        bpy.ops.t2m.import_model(filepath=str(broken))
+    with pytest.raises(RuntimeError, match="import-official"):
+        bpy.ops.t2m.import_model(filepath=str(tmp_path / "net_last.pth"))
+    copy = tmp_path / "mine_7.safetensors"
+    copy.write_bytes(found["default"].path.read_bytes())
+    try:
+        assert bpy.ops.t2m.import_model(filepath=str(copy)) == {"FINISHED"}
+        _, action = _generate(model="mine_7")
+        assert action["t2m_model"] == "mine_7"
+        with pytest.raises(RuntimeError, match="rename the file"):
+            bpy.ops.t2m.import_model(filepath=str(copy))
+    finally:
+        (models.own_folder() / copy.name).unlink(missing_ok=True)
+        models.look_again()
+
+
+def test_an_unknown_model_is_a_sentence() -> None:
+    _settings(model="nobody")
+    with pytest.raises(RuntimeError, match='no model named "nobody"; choose "default"'):
+        bpy.ops.t2m.generate()
