@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import bpy
 import numpy as np
 
-from ..engine.continuing import READ_SECONDS
 from ..engine.errors import InputError
 from ..engine.feet import contact_spans, resampled_spans
 from ..engine.motion import Motion
@@ -79,6 +78,8 @@ def motion_until(
     Raises:
         InputError: Nothing moves the armature before it.
     """
+    from ..engine.continuing import READ_SECONDS
+
     first, _ = animated_range(armature)
     if first >= now:
         raise InputError(

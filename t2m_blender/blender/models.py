@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ..engine.errors import CheckpointError, InputError, OutputError
+from ..engine.skeleton import HUMANML3D, skeleton_from_json
 
 if TYPE_CHECKING:
     from ..engine.model import TextToMotion
@@ -35,11 +36,13 @@ class FoundModel:
         path: Where it is.
         licence: What it says of itself.
         size: Bytes.
+        skeleton: Name of the one that it moves.
     """
 
     path: Path
     licence: str
     size: int
+    skeleton: str
 
 
 @lru_cache(maxsize=1)
@@ -54,10 +57,13 @@ def found() -> Mapping[str, FoundModel]:
                 _, metadata = read_tensors(path)
                 content = json.loads(metadata["config"])
                 licence = str(content["licence"])
-            except (CheckpointError, KeyError, TypeError, ValueError):
+                skeleton = skeleton_from_json(content["skeleton"]).name
+            except (CheckpointError, InputError, KeyError, TypeError, ValueError):
                 continue  # a text encoder, or somebody else's file
             if "gpt" in content and path.stem not in models:
-                models[path.stem] = FoundModel(path=path, licence=licence, size=path.stat().st_size)
+                models[path.stem] = FoundModel(
+                    path=path, licence=licence, size=path.stat().st_size, skeleton=skeleton
+                )
     return models
 
 
@@ -133,6 +139,12 @@ def path_of(name: str) -> str:
         return name
     known = ", ".join(f'"{model}"' for model in found())
     raise InputError(f'There is no model named "{name}"; choose {known}.')
+
+
+def moves_people(name: str) -> bool:
+    """Whether a model of the list moves people, and not what else one has trained it for."""
+    model = found().get(name)
+    return model is not None and model.skeleton == HUMANML3D.name
 
 
 @lru_cache(maxsize=1)

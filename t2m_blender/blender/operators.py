@@ -13,7 +13,8 @@ from ..engine.errors import T2MError
 from . import task
 from .asked import Asked, asked_in_panel, make_motions
 from .generating import put_in_scene
-from .placement import check_target
+from .models import moves_people
+from .placement import check_target, chosen_armature
 
 _LARGEST_SEED = 2**31 - 1  # of a field in Blender
 
@@ -70,7 +71,9 @@ class T2M_OT_generate(InTask, bpy.types.Operator):
 
     def job(self, context: bpy.types.Context) -> task.Job:
         settings = context.scene.t2m
-        armature, _ = check_target(context)
+        armature = chosen_armature(context)
+        if moves_people(settings.model):
+            check_target(context)
         if not settings.seed_locked:
             settings.seed = random.randrange(_LARGEST_SEED)
         return generating_job(asked_in_panel(context, armature), self.bl_label)

@@ -84,7 +84,7 @@ def check_target(
         InputError: If it is not clear which one, if it is not one that can be moved (so), or if
             Blender is in a mode in which no figure can be made.
     """
-    armature = _chosen_armature(context, armature)
+    armature = chosen_armature(context, armature)
     rig = armature_to_rig(armature) if armature else new_figure(context.scene)
     target = _target(armature, rig)
     if options is not None:
@@ -92,9 +92,14 @@ def check_target(
     return armature, target
 
 
-def _chosen_armature(
-    context: bpy.types.Context, armature: bpy.types.Object | None
+def chosen_armature(
+    context: bpy.types.Context, armature: bpy.types.Object | None = None
 ) -> bpy.types.Object | None:
+    """The armature that will move; None for a new figure.
+
+    Raises:
+        InputError: See `check_target`; whether its bones can be moved is not looked at.
+    """
     armatures = [armature] if armature is not None else selected_armatures(context)
     if len(armatures) > 1:
         raise InputError("Several armatures are selected. Click the one that should move.")
@@ -188,7 +193,7 @@ def _place_joint_for_joint(
     on_warning: OnWarning | None,
 ) -> bpy.types.Object:
     """A motion of a skeleton that is no person's, on an armature that has its joints' bones."""
-    scene, armature = context.scene, _chosen_armature(context, armature)
+    scene, armature = context.scene, chosen_armature(context, armature)
     first = scene.frame_start if frame_start is None else frame_start
     rig = (
         armature_to_rig(armature)

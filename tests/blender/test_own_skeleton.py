@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,8 @@ bpy = pytest.importorskip("bpy", reason="these tests need the bpy wheel (pip ins
 from scene_reading import file_contents
 
 from docs.examples.dog import DOG, clips_of, pose
+from t2m_blender.blender import models, operators
+from t2m_blender.blender.models import FoundModel
 from t2m_blender.blender.placement import place_motion
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.motion import Motion
@@ -60,3 +64,19 @@ def test_a_dog_cannot_move_as_a_person(scene, generated, trot) -> None:
     with pytest.raises(InputError):
         place_motion(bpy.context, generated())
     assert file_contents() == before
+
+
+def test_the_panel_asks_a_model_of_dogs_for_a_dog(
+    scene, generated, trot, add_on, monkeypatch
+) -> None:
+    """A rig that no person's motion fits is no mistake where the model is of no people."""
+    made = generated("a dog trots", motion=trot)
+    monkeypatch.setattr(operators, "make_motions", lambda *_: [made])
+    dogs = FoundModel(path=Path("dog.safetensors"), licence="", size=0, skeleton=DOG.name)
+    monkeypatch.setattr(models, "found", lambda: {"dog": dogs})
+    bpy.context.scene.t2m.model = "dog"
+    assert bpy.ops.t2m.generate() == {"FINISHED"}
+    armature = bpy.context.object
+    first = armature.animation_data.action
+    assert bpy.ops.t2m.generate() == {"FINISHED"}
+    assert bpy.context.object == armature and armature.animation_data.action != first
