@@ -122,7 +122,8 @@ def start(job: Job) -> None:
     Session.notice = None
     Session.running = Running(job)
     Session.running.thread.start()
-    bpy.app.timers.register(_look, first_interval=_INTERVAL)
+    if not bpy.app.timers.is_registered(_look):
+        bpy.app.timers.register(_look, first_interval=_INTERVAL)
 
 
 def run(context: bpy.types.Context, job: Job) -> str:
