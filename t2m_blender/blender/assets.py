@@ -10,7 +10,7 @@ import bpy
 from . import models
 from .action import current_action
 from .asked import recipe_in
-from .placement import selected_armatures
+from .placement import lone_armature, selected_armatures
 
 _TAG = "text to motion"
 
@@ -39,8 +39,8 @@ class T2M_OT_mark_asset(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        armatures = selected_armatures(context)
-        return len(armatures) == 1 and current_action(armatures[0])[0] is not None
+        armature = lone_armature(context)
+        return armature is not None and current_action(armature)[0] is not None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         (armature,) = selected_armatures(context)

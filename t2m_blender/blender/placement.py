@@ -53,6 +53,12 @@ def scene_rate(scene: bpy.types.Scene) -> float:
     return float(scene.render.fps / scene.render.fps_base)
 
 
+def lone_armature(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The armature that is selected, if it is only one."""
+    armatures = selected_armatures(context)
+    return armatures[0] if len(armatures) == 1 else None
+
+
 def selected_armatures(context: bpy.types.Context) -> list[bpy.types.Object]:
     """The armatures that are selected, or whose bodies are; the active one alone if it is one.
 

@@ -16,7 +16,7 @@ from .asked import Asked, asked_again, make_motions, recipe_in
 from .generating import place
 from .nla import chosen_strip, push_down, put_on_strip, replace_action, strips_of
 from .operators import InTask
-from .placement import selected_armatures
+from .placement import lone_armature, selected_armatures
 from .takes import discard_take, keep_take, show_take
 
 
@@ -29,8 +29,8 @@ class _OnTake:
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        armatures = selected_armatures(context)
-        return len(armatures) == 1 and len(armatures[0].t2m_takes) > 0
+        armature = lone_armature(context)
+        return armature is not None and len(armature.t2m_takes) > 0
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         (armature,) = selected_armatures(context)
@@ -98,8 +98,8 @@ class T2M_OT_push_down(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        armatures = selected_armatures(context)
-        return len(armatures) == 1 and current_action(armatures[0])[0] is not None
+        armature = lone_armature(context)
+        return armature is not None and current_action(armature)[0] is not None
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         (armature,) = selected_armatures(context)
