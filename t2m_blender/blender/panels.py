@@ -14,7 +14,7 @@ from .action import current_action
 from .assets import T2M_OT_mark_asset
 from .models import computing
 from .nla import chosen_strip
-from .placement import selected_armatures
+from .placement import lone_armature, selected_armatures
 from .preferences import preferences
 from .rig_map import kept_family
 from .rig_panel import T2M_OT_recognise_rig
@@ -121,8 +121,8 @@ class T2M_PT_takes(_SubPanel, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        armatures = selected_armatures(context)
-        return len(armatures) == 1 and len(armatures[0].t2m_takes) > 0
+        armature = lone_armature(context)
+        return armature is not None and len(armature.t2m_takes) > 0
 
     def draw(self, context: bpy.types.Context) -> None:
         (armature,) = selected_armatures(context)
