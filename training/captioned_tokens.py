@@ -123,10 +123,11 @@ class CaptionedTokens:
 
     def _batch(self, rows: list[NDArray[np.int64]], captions: list[int]) -> TokenBatch:
         inputs, targets = padded(rows, self.config)
+        longest = self.known[captions].sum(axis=1).max()  # further words would only cost time
         text = TextCondition(
             torch.from_numpy(self.pooled[captions]),
-            torch.from_numpy(self.words[captions].astype(np.float32)),
-            torch.from_numpy(self.known[captions]),
+            torch.from_numpy(self.words[captions, :longest].astype(np.float32)),
+            torch.from_numpy(self.known[captions, :longest]),
         )
         return TokenBatch(inputs, targets, text)
 

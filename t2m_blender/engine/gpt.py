@@ -28,8 +28,8 @@ class TextCondition:
 
     Attributes:
         pooled: [B, text_size].
-        words: [B, word_limit, text_size].
-        known: [B, word_limit] bool, False where a prompt has fewer words.
+        words: [B, W, text_size], W at most word_limit.
+        known: [B, W] bool, False where a prompt has fewer words.
     """
 
     pooled: Tensor
@@ -114,7 +114,7 @@ class GPT(nn.Module):
         mask = _causal_mask(known)
         for block in self.blocks:
             x, _, _ = block(x, mask)
-        hidden: Tensor = self.norm(x[:, self.config.word_limit :])
+        hidden: Tensor = self.norm(x[:, total - tokens.shape[1] - 1 :])
         return hidden
 
     def refine(self, hidden: Tensor, tokens: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ class GPT(nn.Module):
         one = torch.ones_like(text.pooled[:, :1], dtype=torch.bool)
         if not self.config.word_limit:
             return pooled, one
-        words = self.word_projection(text.words) + self.word_positions
+        words = self.word_projection(text.words) + self.word_positions[: text.words.shape[1]]
         return torch.cat((words, pooled), dim=1), torch.cat((text.known, one), dim=1)
 
 

@@ -155,6 +155,8 @@ def test_words_are_read_and_padding_is_not(levels: int) -> None:
     logits = network(tokens, text)
     padding_changed = TextCondition(text.pooled, text.words + 9.0 * ~known[..., None], known)
     assert off(network(tokens, padding_changed), logits) < 1e-6
+    shorter = TextCondition(text.pooled[:1], text.words[:1, :3], known[:1, :3])
+    assert off(network(tokens[:1], shorter), logits[:1]) < 1e-5
     word_changed = TextCondition(text.pooled, text.words.clone(), known)
     word_changed.words[:, 1] += 1.0
     assert off(network(tokens, word_changed), logits) > 1e-4
