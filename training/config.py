@@ -43,7 +43,9 @@ class Optimisation:
         compiler: Back end of torch.compile, such as "inductor"; empty for none.
         deterministic: Asks CUDA for exact repetition, at some cost; a CPU always repeats exactly.
         seed: Of everything random; step n of a seed is always the same.
-        validate_every: Steps between validations; the best weights so far are kept.
+        validate_every: Steps between validations.
+        kept: The weights of the validation that was "best", or of the "last" one: a loss may rise
+            while what the network makes still gets better.
 
     Raises:
         InputError: A number out of its range.
@@ -65,6 +67,7 @@ class Optimisation:
     deterministic: bool = False
     seed: int = 0
     validate_every: int = 500
+    kept: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "accumulation", "steps", "validate_every"):

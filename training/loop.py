@@ -64,7 +64,8 @@ def train(
             generator it is given. Of several processes each draws the same, and takes the loss of
             its own `Ranks.rows` of it.
         validate: Score (lower is better) and figures of the averaged network in eval mode.
-        keep: Saves the averaged network as the stage's result; called when the score is best.
+        keep: Saves the averaged network as the stage's result; called when the score is best, or
+            after every validation (`settings.kept`).
         pictures: Images of what the averaged network does; given, TensorBoard shows them and the
             curves (`folder`/board).
 
@@ -154,10 +155,9 @@ def train(
                     if board and pictures:
                         board.pictures(step, pictures(averaged))
                 report({f"val_{key}": figure for key, figure in figures.items()})
-                if score < best:
-                    best = score
-                    if ranks.first:
-                        keep(averaged)
+                better, best = score < best, min(score, best)
+                if ranks.first and (better or settings.kept == "last"):
+                    keep(averaged)
             stop = ranks.any(asked.is_set())
             due = step % _REPORT_EVERY == 0 and ranks.any(time.monotonic() - saved > _SAVE_SECONDS)
             if due or last or stop:

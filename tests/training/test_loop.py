@@ -133,6 +133,26 @@ def test_compiled_parts_compute_the_same(tmp_path: Path) -> None:
         run(tmp_path / "wrong", replace(SETTINGS, compiler="gcc"))
 
 
+@pytest.mark.parametrize(("kept", "times"), [("best", 2), ("last", 4)])
+def test_best_or_last_weights_are_kept(tmp_path: Path, kept: str, times: int) -> None:
+    scores, found = iter([3.0, 1.0, 2.0, 1.5]), []
+    network = Toy()
+
+    def loss(generator: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        return network(torch.zeros(1, 6)).sum(), {}
+
+    def validate(averaged: nn.Module) -> tuple[float, dict[str, float]]:
+        return next(scores), {}
+
+    def keep(averaged: nn.Module) -> None:
+        found.append([float(v.sum()) for v in averaged.state_dict().values()])
+
+    settings = replace(SETTINGS, kept=kept)
+    train(network, settings, tmp_path, made_of={}, loss=loss, validate=validate, keep=keep)
+    assert len(found) == times
+    assert len({tuple(weights) for weights in found}) == times
+
+
 def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
     with (
         np.errstate(all="ignore"),
