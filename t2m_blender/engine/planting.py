@@ -25,6 +25,7 @@ _CLOSE = 2e-4  # metres between two rounds, when the second is good enough
 _HOLD = 2e4  # weights; that of a leg's shape is 1
 _FLOOR = 2000.0
 _GROUND = 30.0
+_SWING = 30.0
 _LENGTH = 1e3
 _OVERSTRETCH = 100.0
 _PELVIS = np.array([0.02, 0.1, 0.02])
@@ -100,6 +101,7 @@ def plant_feet(
         _keep_shape(system, fps)
         _hold(system, points, held, fps)
         _stay_up(system, points, last, _floors(points + last, floor), ground)
+        _keep_up(system, points, last, held)
         _keep_legs(system, last, legs, urgency * (fps / 20.0) ** 2)
         _keep_feet(system, points, last, legs)
         shift = system.solution().reshape(points.shape)
@@ -175,6 +177,17 @@ def _stay_up(
         weights[:, _AT[:, 1]] = weight * which
         heights[:, _AT[:, 1]] = np.where(which, wanted, 0.0) - points[..., 1]
         system.add_values(weights, heights)
+
+
+def _keep_up(
+    system: LeastSquaresOverTime, points: Array, shift: Array, held: NDArray[np.bool_]
+) -> None:
+    """Feet that swing come no lower over the floor than they did."""
+    swings = np.zeros(points.shape[:2], dtype=bool)
+    swings[:, 1:] = ~held & (shift[:, 1:, 1] < 1e-6)
+    weights = np.zeros((len(points), _AT.size))
+    weights[:, _AT[:, 1]] = _SWING * swings
+    system.add_values(weights, np.zeros_like(weights))
 
 
 def _keep_legs(system: LeastSquaresOverTime, shift: Array, legs: Legs, urgency: Array) -> None:

@@ -90,6 +90,19 @@ def test_real_motion_is_hardly_changed(clip: Motion) -> None:
     assert np.abs(change[:, upper] - change[:, :1]).max() < 1e-5
 
 
+def test_a_swinging_foot_comes_no_lower_while_the_other_one_stands(clip: Motion) -> None:
+    """A figure that floats is let down to the floor; its steps stay as high."""
+    floating = replace(clip, joints=clip.joints + np.float32([0.0, 0.03, 0.0]))
+    spans = contact_spans(floating)
+    locked = lock_feet(floating, spans)
+    held = spans_to_held(spans, clip.frames)
+    near = np.stack([np.convolve(held[:, c], np.ones(7), "same") > 0 for c in range(4)], axis=1)
+    lowered = (floating.joints - locked.joints)[:, FEET, 1]
+    assert (~near).sum() > 50
+    assert np.percentile(lowered[held], 50) > 0.02
+    assert lowered[~near].max() < 0.015
+
+
 def test_no_contacts_leave_a_motion_above_the_floor_alone(clip: Motion) -> None:
     lifted = Motion(clip.joints + np.array([0.0, 0.05, 0.0]), 20.0)
     locked = lock_feet(lifted, [])
