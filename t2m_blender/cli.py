@@ -209,8 +209,8 @@ def _computing(model: TextToMotion) -> str:
 def _scene_rate(in_blender: bool) -> float:
     if not in_blender:
         return SCENE_RATE
-    placement = import_module(".blender.placement", __package__)
-    return float(placement.scene_rate(placement.bpy.context.scene))
+    selection = import_module(".blender.selection", __package__)
+    return float(selection.scene_rate(selection.bpy.context.scene))
 
 
 def _parser(in_blender: bool) -> argparse.ArgumentParser:

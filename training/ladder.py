@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.motion import Motion
+from t2m_blender.engine.quality import floor_penetration, foot_skate_ratio, jitter
 
 from .data.dataset import Clip, Dataset
 from .metrics import (
@@ -33,15 +34,7 @@ from .metrics import (
     modality_distances,
     repeat_interval,
 )
-from .motion_quality import (
-    floor_penetration,
-    foot_skate_ratio,
-    jitter,
-    joint_error,
-    length_error,
-    limb_length_error,
-    root_path_error,
-)
+from .motion_quality import joint_error, length_error, limb_length_error, root_path_error
 
 FEW_CLIPS = 10 * POOL
 BOOTSTRAP_DRAWS = 300

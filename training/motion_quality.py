@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an animator sees of a motion, as numbers: sliding feet, jitter, sunken feet, limb lengths.
+"""What an animator sees of a motion beside a real one, as numbers; `engine/quality.py` has what one
+motion alone tells.
 
-Every figure is of one motion whose floor is y = 0, in metres and seconds whatever its frame rate.
+Every figure is of motions whose floor is y = 0, in metres and seconds whatever their frame rate.
 """
 
 from __future__ import annotations
@@ -14,9 +15,6 @@ from t2m_blender.engine.motion import Motion
 from t2m_blender.engine.skeleton import Skeleton
 
 from .data.inspection import METRES
-
-ON_GROUND = 0.05  # metres: a toe lower than this bears weight
-SLIDING = 0.5  # metres a second: 2.5 cm a frame at 20 frames a second
 
 
 def features_to_motion(
@@ -31,38 +29,6 @@ def features_to_motion(
         wide[:, :3] = 0.0
     joints = features_to_joints(wide, skeleton)
     return Motion(joints * METRES.get(skeleton.name, 1.0), skeleton.fps, skeleton)
-
-
-def foot_skate_ratio(motion: Motion) -> float:
-    """Share of the frames in which a toe slides on the ground.
-
-    A toe slides when it is lower than 5 cm in two frames and moves faster than 0.5 m/s between them
-    (Karunratanakul et al., Guided Motion Diffusion, ICCV 2023: 2.5 cm a frame at 20 frames a
-    second). 0 for a motion of one frame.
-    """
-    toes = motion.joints[:, [motion.skeleton.left_feet[1], motion.skeleton.right_feet[1]]]
-    low = toes[..., 1] < ON_GROUND
-    speed = np.linalg.norm(np.diff(toes[..., [0, 2]], axis=0), axis=-1) * motion.fps
-    sliding = low[1:] & low[:-1] & (speed > SLIDING)
-    return float(sliding.any(axis=1).mean()) if len(sliding) else 0.0
-
-
-def jitter(motion: Motion) -> float:
-    """Mean size of the joints' jerk, the third derivative of position, in m/s^3; 0 under 4 frames.
-
-    Yi et al., TransPose, SIGGRAPH 2021. It grows with the frame rate: compare like with like.
-    """
-    jerk = np.diff(motion.joints.astype(np.float64), n=3, axis=0) * motion.fps**3
-    return float(np.linalg.norm(jerk, axis=-1).mean()) if len(jerk) else 0.0
-
-
-def floor_penetration(motion: Motion) -> float:
-    """Mean over the frames of how far the lowest joint is under the floor, in metres.
-
-    Yuan et al., PhysDiff, ICCV 2023, on joints instead of a body's surface.
-    """
-    lowest = motion.joints[..., 1].min(axis=1)
-    return float(np.maximum(-lowest, 0.0).mean())
 
 
 def limb_length_error(motion: Motion, lengths: NDArray[np.float64]) -> float:

@@ -1,14 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A PoseTrack becomes an Action, written in bulk.
+"""Channels become an Action, and which Action an armature plays.
 
 The only place that knows how Actions differ between versions: before 4.4 an Action holds F-curves
 itself; from 4.4 they live in the channel bag of a slot; from 5.0 nowhere else. Main thread only.
-
-Keys are linear: there is one on every frame, so each is a sample of the motion and straight lines
-between samples neither overshoot nor let a foot drift, as in Blender's own BVH and glTF importers.
-Handles are auto-clamped, so that after thinning the keys, T > Bezier gives smooth curves at once.
-Where fewer keys were asked for, curves are smooth (Bezier, handles aligned).
-What is set once for the whole Action (a switch from IK to FK) is one constant key.
 """
 
 from __future__ import annotations
@@ -17,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bpy
-import numpy as np
-from numpy.typing import NDArray
 
 from ..engine.errors import InputError
 from .channels import Channel
+from .keys import splice_keys, write_keys
 
 _NAME_BYTES = 60  # a data-block's name holds 63 bytes; Blender may append ".001"
 RECIPE_PREFIX = "t2m_"
@@ -131,6 +124,14 @@ def repeat_action(armature: bpy.types.Object, action: bpy.types.Action) -> None:
             again.mode_before = again.mode_after = way
 
 
+def stop_repeating(armature: bpy.types.Object, action: bpy.types.Action) -> None:
+    """Takes back what `repeat_action` did."""
+    action.use_cyclic = action.use_frame_range = False
+    for curve in action_curves(armature, action):
+        for again in [one for one in curve.modifiers if one.type == "CYCLES"]:
+            curve.modifiers.remove(again)
+
+
 def set_action(
     armature: bpy.types.Object, action: bpy.types.Action | None, slot: Any | None = None
 ) -> None:
@@ -173,18 +174,6 @@ def play_action(armature: bpy.types.Object, action: bpy.types.Action, slot: Any 
         data.action_slot = slot
 
 
-def _new_channels(
-    action: bpy.types.Action, armature: bpy.types.Object
-) -> tuple[Any, Any, Any | None]:
-    """Where F-curves and groups of a new Action are made, and the slot that they belong to."""
-    if not hasattr(action, "slots"):
-        return action.fcurves, action.groups, None
-    slot = action.slots.new("OBJECT", armature.name)
-    strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
-    bag = strip.channelbag(slot, ensure=True)
-    return bag.fcurves, bag.groups, slot
-
-
 def rewrite_curves(
     armature: bpy.types.Object, channels: Sequence[Channel], *, frame_start: int
 ) -> None:
@@ -200,7 +189,7 @@ def rewrite_curves(
         curve = curves.get((channel.path, channel.index))
         if curve is not None and len(channel.values) > 1:
             curve.keyframe_points.clear()
-            _write_keys(curve, channel, frame_start)
+            write_keys(curve, channel, frame_start)
 
 
 def copy_action(armature: bpy.types.Object) -> bpy.types.Action:
@@ -223,8 +212,8 @@ def splice_curves(
 
     Args:
         armature: Whose Action it is.
-        channels: A value for each frame from `frame_start`.
-        frame_start: Scene frame of the first.
+        channels: Whose frame 0 is the scene's `frame_start`.
+        frame_start: The first frame that is made anew.
         stop: The first frame that is kept again; may be infinite.
     """
     action, slot = current_action(armature)
@@ -235,7 +224,19 @@ def splice_curves(
         if curve is None:
             _write_curve(made, groups, channel, frame_start)
         else:
-            _splice(curve, channel.values, frame_start, stop)
+            splice_keys(curve, channel, frame_start, stop)
+
+
+def _new_channels(
+    action: bpy.types.Action, armature: bpy.types.Object
+) -> tuple[Any, Any, Any | None]:
+    """Where F-curves and groups of a new Action are made, and the slot that they belong to."""
+    if not hasattr(action, "slots"):
+        return action.fcurves, action.groups, None
+    slot = action.slots.new("OBJECT", armature.name)
+    strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
+    bag = strip.channelbag(slot, ensure=True)
+    return bag.fcurves, bag.groups, slot
 
 
 def _curves_of(action: bpy.types.Action, slot: Any | None) -> tuple[Any, Any]:
@@ -246,97 +247,10 @@ def _curves_of(action: bpy.types.Action, slot: Any | None) -> tuple[Any, Any]:
     return bag.fcurves, bag.groups
 
 
-def _splice(
-    curve: bpy.types.FCurve, values: NDArray[np.float64], frame_start: int, stop: float
-) -> None:
-    points = curve.keyframe_points
-    kept = {name: _read(points, name, kind, width) for name, (kind, width) in _OF_KEYS.items()}
-    frames = kept["co"][::2]
-    before, after = frames < frame_start, frames >= stop
-    curve_keys = int(before.sum()), len(values), int(after.sum())
-    points.clear()
-    points.add(sum(curve_keys))
-    new = {
-        name: np.zeros(len(values) * width, dtype=kind) for name, (kind, width) in _OF_KEYS.items()
-    }
-    new["co"] = _pairs(np.arange(len(values)) + frame_start, values)
-    new["handle_left"] = new["handle_right"] = new["co"]
-    for name, value in _LINEAR.items():
-        new[name][:] = value
-    for name, (_, width) in _OF_KEYS.items():
-        parts = kept[name].reshape(-1, width)
-        whole = (parts[before], new[name].reshape(-1, width), parts[after])
-        points.foreach_set(name, np.concatenate(whole).ravel())
-    curve.update()
-
-
-def _read(points: Any, name: str, kind: type, width: int) -> NDArray[Any]:
-    values = np.empty(len(points) * width, dtype=kind)
-    points.foreach_get(name, values)
-    return values
-
-
-# What a key is made of: type and numbers.
-_OF_KEYS: Mapping[str, tuple[type, int]] = {
-    **dict.fromkeys(("co", "handle_left", "handle_right"), (np.float32, 2)),
-    **dict.fromkeys(("amplitude", "back", "period"), (np.float32, 1)),
-    **dict.fromkeys(
-        ("interpolation", "easing", "handle_left_type", "handle_right_type", "type"), (np.int32, 1)
-    ),
-    **dict.fromkeys(
-        ("select_control_point", "select_left_handle", "select_right_handle"), (np.bool_, 1)
-    ),
-}
-
-
 def _write_curve(curves: Any, groups: Any, channel: Channel, frame_start: int) -> None:
     curve = curves.new(channel.path, index=channel.index)
     curve.group = groups.get(channel.bone) or groups.new(channel.bone)
-    _write_keys(curve, channel, frame_start)
-
-
-def _write_keys(curve: bpy.types.FCurve, channel: Channel, frame_start: int) -> None:
-    points, count = curve.keyframe_points, len(channel.values)
-    points.add(count)
-    frames = np.arange(count) if channel.frames is None else channel.frames
-    coordinates = _pairs(frames + frame_start, channel.values)
-    points.foreach_set("co", coordinates)
-    settings = _LINEAR if count > 1 else _CONSTANT
-    if channel.slopes is not None:
-        settings = _BEZIER
-        third = np.diff(frames) / 3.0
-        for name, reach in (
-            ("handle_left", -np.r_[1.0, third]),
-            ("handle_right", np.r_[third, 1.0]),
-        ):
-            values = channel.values + reach * channel.slopes
-            points.foreach_set(name, _pairs(frames + frame_start + reach, values))
-    for setting, value in settings.items():
-        points.foreach_set(setting, np.full(count, value, dtype=np.int32))
-    curve.update()
-
-
-def _pairs(frames: NDArray[Any], values: NDArray[np.float64]) -> NDArray[np.float32]:
-    pairs = np.empty((len(frames), 2), dtype=np.float32)
-    pairs[:, 0], pairs[:, 1] = frames, values
-    return pairs.ravel()
-
-
-def _enum_number(setting: str, item: str) -> int:
-    return bpy.types.Keyframe.bl_rna.properties[setting].enum_items[item].value
-
-
-_LINEAR = {
-    "interpolation": _enum_number("interpolation", "LINEAR"),
-    "handle_left_type": _enum_number("handle_left_type", "AUTO_CLAMPED"),
-    "handle_right_type": _enum_number("handle_right_type", "AUTO_CLAMPED"),
-}
-_BEZIER = {
-    "interpolation": _enum_number("interpolation", "BEZIER"),
-    "handle_left_type": _enum_number("handle_left_type", "ALIGNED"),
-    "handle_right_type": _enum_number("handle_right_type", "ALIGNED"),
-}
-_CONSTANT = {"interpolation": _enum_number("interpolation", "CONSTANT")}
+    write_keys(curve, channel, frame_start)
 
 
 def _property_value(value: Any) -> Any:

@@ -15,9 +15,9 @@ import bpy
 from ..engine.errors import InputError
 from ..engine.generated import Part
 from . import models
-from .placement import scene_rate
 from .rig_keys import PlacementOptions
 from .rig_panel import placement_options
+from .selection import scene_rate
 from .task import IsCancelled, OnProgress
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import bpy
 from . import models
 from .action import current_action
 from .asked import recipe_in
-from .placement import lone_armature, selected_armatures
+from .selection import lone_armature, selected_armatures
 
 _TAG = "text to motion"
 

@@ -9,16 +9,10 @@ from ..engine.errors import InputError
 from . import task
 from .action import current_action
 from .asked import manner_in_panel, model_asked, place_in_panel
-from .edits import (
-    animated_range,
-    motion_on_rig,
-    motion_until,
-    put_continuation,
-    put_repair,
-    repair_range,
-)
+from .edits import put_continuation, put_repair
 from .operators import InTask
-from .placement import check_target, scene_rate, selected_armatures
+from .playing import animated_range, motion_on_rig, motion_until, repair_range
+from .selection import check_target, scene_rate, selected_armatures
 
 _SIDE = 4.0  # seconds that are read on either side of a gap
 

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
+from ..engine.quality import cleanness, foot_slide
 from .action import current_action, set_action
 from .asked import Asked, Place
 from .nla import put_on_strip
 from .placement import place_motion
-from .takes import add_take, foot_slide, show_take
+from .takes import add_take, remember_own_action, show_take
 
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion
 
 
 def put_in_scene(context: bpy.types.Context, asked: Asked, made: list[GeneratedMotion]) -> str:
-    """The motion on the armature; several as takes, those whose feet slide least first.
+    """The motion on the armature; several as takes, the cleanest first.
 
     Returns:
         What was done, and what the user should know.
@@ -29,11 +30,13 @@ def put_in_scene(context: bpy.types.Context, asked: Asked, made: list[GeneratedM
         T2MError: It cannot be placed; nothing is changed.
     """
     said: list[str] = []
-    ranked = sorted(made, key=lambda one: foot_slide(one.motion))
+    ranked = sorted(made, key=lambda one: (-cleanness(one.motion), foot_slide(one.motion)))
     armature = asked.place.find_armature()
+    if armature is not None and len(made) > 1:
+        remember_own_action(armature)
     for generated in ranked if len(made) > 1 else ():
         armature = place(context, asked.place, generated, armature, said)
-        add_take(armature, current_action(armature)[0], foot_slide(generated.motion))
+        add_take(armature, current_action(armature)[0], generated.motion)
     if len(made) > 1:
         show_take(armature, len(armature.t2m_takes) - len(made))
         said.insert(0, f'{len(made)} takes on "{armature.name}": keep the one you like')
@@ -79,6 +82,9 @@ def _as_strip(armature: bpy.types.Object, place: Place, before: tuple[Any, Any])
     set_action(armature, *before)
     strip = put_on_strip(armature, action, track=place.track, blend=place.blend)
     said = f'New strip "{strip.name}" on "{armature.name}"'
-    if before[0] is not None:
-        said += f'. Its Action "{before[0].name}" plays over it until you push that down'
-    return said
+    return said if before[0] is None else f"{said}. {plays_over(before[0])}"
+
+
+def plays_over(action: bpy.types.Action) -> str:
+    """What the user is told of a strip that is not seen yet."""
+    return f'The Action "{action.name}" plays over the strip until you push it down'

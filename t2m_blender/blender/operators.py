@@ -14,7 +14,7 @@ from . import task
 from .asked import Asked, asked_in_panel, make_motions
 from .generating import put_in_scene
 from .models import moves_people
-from .placement import check_target, chosen_armature
+from .selection import check_target, chosen_armature
 
 _LARGEST_SEED = 2**31 - 1  # of a field in Blender
 

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sidebar tab "T2M" of the 3D viewport. Drawing looks nothing up that is not at hand."""
+"""The sidebar tab "T2M" of the 3D viewport: what is asked for. Drawing looks nothing up that is not
+at hand.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,13 @@ from typing import ClassVar
 
 import bpy
 
-from . import edit_operators, operators, task
+from . import operators, task
 from . import take_operators as on_takes
-from .action import current_action
-from .assets import T2M_OT_mark_asset
 from .models import computing
-from .nla import chosen_strip
-from .placement import lone_armature, selected_armatures
 from .preferences import preferences
 from .rig_map import kept_family
 from .rig_panel import T2M_OT_recognise_rig
+from .selection import selected_armatures
 
 _EXAMPLES = (
     "a person walks forward and waves",
@@ -30,7 +29,7 @@ _EXAMPLES = (
 _HISTORY = 12  # sentences in the menu
 
 
-class _InTab:
+class InTab:
     """A panel of the tab."""
 
     bl_space_type = "VIEW_3D"
@@ -38,7 +37,7 @@ class _InTab:
     bl_category = "T2M"
 
 
-class _SubPanel(_InTab):
+class SubPanel(InTab):
     bl_parent_id = "T2M_PT_main"
     bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
 
@@ -62,7 +61,7 @@ class T2M_MT_prompts(bpy.types.Menu):
                 use.prompt = sentence
 
 
-class T2M_PT_main(_InTab, bpy.types.Panel):
+class T2M_PT_main(InTab, bpy.types.Panel):
     """Prompt, length, seed and the button."""
 
     bl_label = "Text to Motion"
@@ -89,7 +88,7 @@ class T2M_PT_main(_InTab, bpy.types.Panel):
         _draw_button(layout)
 
 
-class T2M_PT_where(_SubPanel, bpy.types.Panel):
+class T2M_PT_where(SubPanel, bpy.types.Panel):
     """Where the motion goes."""
 
     bl_label = "Where"
@@ -113,79 +112,7 @@ class T2M_PT_where(_SubPanel, bpy.types.Panel):
         layout.operator(on_takes.T2M_OT_push_down.bl_idname, icon="NLA_PUSHDOWN")
 
 
-class T2M_PT_takes(_SubPanel, bpy.types.Panel):
-    """Variations to choose from."""
-
-    bl_label = "Takes"
-    bl_options: ClassVar[set[str]] = set()
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        armature = lone_armature(context)
-        return armature is not None and len(armature.t2m_takes) > 0
-
-    def draw(self, context: bpy.types.Context) -> None:
-        (armature,) = selected_armatures(context)
-        playing, _ = current_action(armature)
-        rows = self.layout.column(align=True)
-        for index, take in enumerate(armature.t2m_takes):
-            row = rows.row(align=True)
-            shown = take.action is not None and take.action == playing
-            name = f"Seed {take.action.get('t2m_seed', '?')}" if take.action else "(deleted)"
-            for operator, text, icon in (
-                (on_takes.T2M_OT_show_take, name, "PLAY"),
-                (on_takes.T2M_OT_keep_take, "", "CHECKMARK"),
-                (on_takes.T2M_OT_discard_take, "", "TRASH"),
-            ):
-                idname = operator.bl_idname
-                button = row.operator(idname, text=text, icon=icon, depress=shown and bool(text))
-                button.index = index
-            row.label(text=f"{100 * take.slide:.0f} cm/s")
-        note = self.layout.row()
-        note.active = False
-        note.label(text="Best first: how fast planted feet slide")
-        self.layout.operator(on_takes.T2M_OT_discard_takes.bl_idname, icon="TRASH")
-
-
-class T2M_PT_edit(_SubPanel, bpy.types.Panel):
-    """The motion goes on, or a part of it is made anew."""
-
-    bl_label = "Continue and Repair"
-
-    def draw(self, context: bpy.types.Context) -> None:
-        scene, column = context.scene, self.layout.column(align=True)
-        column.label(text="As the prompt above says:")
-        column.operator(edit_operators.T2M_OT_continue.bl_idname, icon="FRAME_NEXT")
-        column.operator(edit_operators.T2M_OT_repair.bl_idname, icon="TOOL_SETTINGS")
-        note = column.column()
-        note.active = False
-        if scene.use_preview_range:
-            first, last = scene.frame_preview_start, scene.frame_preview_end
-            note.label(text=f"Repairs frames {first} to {last}")
-        else:
-            note.label(text="Repairs the selected keys' range")
-
-
-class T2M_PT_recipe(_SubPanel, bpy.types.Panel):
-    """What was generated, to be made again with another sentence."""
-
-    bl_label = "Regenerate"
-
-    def draw(self, context: bpy.types.Context) -> None:
-        armatures = selected_armatures(context)
-        strip = chosen_strip(armatures[0]) if len(armatures) == 1 else None
-        found = [(current_action(armature)[0], False) for armature in armatures[:1]]
-        found += [(strip.action, True)] if strip is not None else []
-        shown = False
-        for action, of_strip in found:
-            if action is not None and "t2m_prompt" in action:
-                _draw_recipe(self.layout, action, of_strip=of_strip)
-                shown = True
-        if not shown:
-            self.layout.label(text="Select what was generated", icon="INFO")
-
-
-class T2M_PT_advanced(_SubPanel, bpy.types.Panel):
+class T2M_PT_advanced(SubPanel, bpy.types.Panel):
     """How freely the model draws, and which model it is."""
 
     bl_label = "Advanced"
@@ -280,27 +207,4 @@ def _draw_button(layout: bpy.types.UILayout) -> None:
         row.operator(operators.T2M_OT_discard_waiting.bl_idname, icon="TRASH")
 
 
-def _draw_recipe(layout: bpy.types.UILayout, action: bpy.types.Action, *, of_strip: bool) -> None:
-    box = layout.box()
-    icon = "NLA" if of_strip else "ACTION"
-    box.label(text=action.name, icon=icon, translate=False)
-    box.prop(action, "t2m_prompt_edit", text="")
-    row = box.row(align=True)
-    for operator, icon in (
-        (on_takes.T2M_OT_regenerate, "FILE_REFRESH"),
-        (on_takes.T2M_OT_copy_recipe, "COPYDOWN"),
-    ):
-        row.operator(operator.bl_idname, icon=icon).strip = of_strip
-    if not of_strip:
-        box.operator(T2M_OT_mark_asset.bl_idname, icon="ASSET_MANAGER")
-
-
-CLASSES = (
-    T2M_MT_prompts,
-    T2M_PT_main,
-    T2M_PT_takes,
-    T2M_PT_where,
-    T2M_PT_edit,
-    T2M_PT_recipe,
-    T2M_PT_advanced,
-)
+CLASSES = (T2M_MT_prompts, T2M_PT_main, T2M_PT_where, T2M_PT_advanced)

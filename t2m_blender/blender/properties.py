@@ -36,8 +36,21 @@ class T2M_PG_next_prompt(bpy.types.PropertyGroup):
 class T2M_PG_take(bpy.types.PropertyGroup):
     """One of several motions to choose from."""
 
-    action: PointerProperty(type=bpy.types.Action)  # type: ignore[valid-type]
-    slide: FloatProperty()  # type: ignore[valid-type]
+    action: PointerProperty(  # type: ignore[valid-type]
+        name="Action", description="What the take plays", type=bpy.types.Action
+    )
+    cleanness: FloatProperty(  # type: ignore[valid-type]
+        name="Cleanness",
+        description="How little feet slide and sink and joints jitter; 1 is as in captured motion",
+        min=0.0,
+        max=1.0,
+    )
+    slide: FloatProperty(  # type: ignore[valid-type]
+        name="Slide", description="How fast planted feet slide, metres a second", min=0.0
+    )
+    picture: StringProperty(  # type: ignore[valid-type]
+        name="Picture", description="Some of its poses, drawn", options={"HIDDEN"}
+    )
 
 
 class T2M_PG_settings(bpy.types.PropertyGroup):
@@ -185,6 +198,15 @@ def register() -> None:
     bpy.types.Object.t2m_take_index = IntProperty(
         name="Take", description="The take that is looked at", override={"LIBRARY_OVERRIDABLE"}
     )
+    bpy.types.Object.t2m_own_action = PointerProperty(
+        name="Own Action",
+        description="What plays when no take does",
+        type=bpy.types.Action,
+        override={"LIBRARY_OVERRIDABLE"},
+    )
+    bpy.types.Object.t2m_own_slot = StringProperty(
+        name="Own Slot", description="Of that Action", override={"LIBRARY_OVERRIDABLE"}
+    )
     bpy.types.Action.t2m_prompt_edit = StringProperty(
         name="Prompt",
         description="Edit the sentence and press Regenerate",
@@ -195,6 +217,8 @@ def register() -> None:
 
 def unregister() -> None:
     del bpy.types.Action.t2m_prompt_edit
+    del bpy.types.Object.t2m_own_slot
+    del bpy.types.Object.t2m_own_action
     del bpy.types.Object.t2m_take_index
     del bpy.types.Object.t2m_takes
     del bpy.types.Scene.t2m

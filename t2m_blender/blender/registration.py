@@ -10,6 +10,7 @@ from . import (
     cli,
     edit_operators,
     models,
+    motion_panels,
     operators,
     panels,
     preferences,
@@ -17,6 +18,7 @@ from . import (
     rig_panel,
     smpl_body,
     take_operators,
+    take_pictures,
     task,
 )
 
@@ -36,6 +38,7 @@ _CLASSES = (
     smpl_body.T2M_OT_add_smpl_body,
     smpl_body.T2M_OT_save_smpl_parameters,
     *panels.CLASSES,
+    *motion_panels.CLASSES,
     rig_panel.T2M_PT_rig,
     rig_panel.T2M_PT_placement,
 )
@@ -47,6 +50,7 @@ def register() -> None:
     properties.register()
     rig_panel.register()
     smpl_body.register()
+    take_pictures.register()
     task.register()
     cli.register()
 
@@ -55,6 +59,7 @@ def unregister() -> None:
     cli.unregister()
     task.unregister()
     models.unload()
+    take_pictures.unregister()
     smpl_body.unregister()
     rig_panel.unregister()
     properties.unregister()

@@ -16,7 +16,7 @@ from ..engine.errors import T2MError
 from ..engine.skeleton import HUMANML3D
 from ..retarget.bone_map import READ_JOINTS, bone_map_from_json
 from .armature import armature_to_rig
-from .placement import relock_feet, selected_armatures
+from .relocking import relock_feet
 from .rig_keys import PlacementOptions
 from .rig_map import (
     bone_map_of,
@@ -27,6 +27,7 @@ from .rig_map import (
     set_bone,
     write_preset,
 )
+from .selection import selected_armatures
 
 # Rows of the panel: a label and the joint, sides below each other.
 _ROWS = (

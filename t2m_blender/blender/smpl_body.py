@@ -26,8 +26,8 @@ from .armature import (
     scaled_rig,
     units_a_metre,
 )
-from .placement import scene_rate
 from .posing import pose_bones
+from .selection import scene_rate
 
 MODEL, BETAS = "t2m_smpl_model", "t2m_smpl_betas"
 """Custom properties of the armature: the model's file and the shape that it was given."""

@@ -13,11 +13,11 @@ from ..engine.errors import InputError, T2MError
 from . import task
 from .action import current_action, set_action
 from .asked import Asked, asked_again, make_motions, recipe_in
-from .generating import place
+from .generating import place, plays_over
 from .nla import chosen_strip, push_down, put_on_strip, replace_action, strips_of
 from .operators import InTask
-from .placement import lone_armature, selected_armatures
-from .takes import discard_take, keep_take, show_take
+from .selection import lone_armature, selected_armatures
+from .takes import discard_take, keep_take, play_own_action, show_take
 
 
 class _OnTake:
@@ -60,12 +60,13 @@ class T2M_OT_keep_take(_OnTake, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context, armature: bpy.types.Object) -> None:
         action = keep_take(armature, self.index)
-        settings = context.scene.t2m
+        said, settings = f'"{action.name}" is kept', context.scene.t2m
         if settings.where == "STRIP":
-            set_action(armature, None)
+            own = play_own_action(armature)
             blend = (settings.blend_in, settings.blend_out)
             put_on_strip(armature, action, track=settings.track, blend=blend)
-        self.report({"INFO"}, f'"{action.name}" is kept')
+            said += ". " + plays_over(own) if own is not None else ""
+        self.report({"INFO"}, said)
 
 
 class T2M_OT_discard_take(_OnTake, bpy.types.Operator):

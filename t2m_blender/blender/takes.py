@@ -1,48 +1,56 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Several motions to choose from: Actions that are listed with their armature until one is kept.
 
-A take is an Action like any other, so it is saved with the file and undone with it. Main thread
-only.
+A take is an Action like any other, so it is saved with the file and undone with it. What the
+armature played before is kept in mind, and plays again when no take does. Main thread only.
 """
 
 from __future__ import annotations
 
 import bpy
-import numpy as np
 
 from ..engine.errors import InputError
 from ..engine.motion import Motion
-from .action import current_action, set_action
-
-_ANKLES_AND_TOES = ("left_ankle", "left_foot", "right_ankle", "right_foot")
-
-
-def foot_slide(motion: Motion) -> float:
-    """How fast planted feet slide in a motion as it was generated, metres a second; 0 at best."""
-    if motion.contacts is None or motion.frames < 2:
-        return 0.0
-    names = motion.skeleton.joint_names
-    if not set(_ANKLES_AND_TOES) <= set(names):
-        return 0.0
-    feet = motion.joints[:, [names.index(joint) for joint in _ANKLES_AND_TOES]][..., [0, 2]]
-    speed = np.linalg.norm(np.diff(feet, axis=0), axis=-1) * motion.fps
-    planted = (motion.contacts[:-1] > 0.5) & (motion.contacts[1:] > 0.5)
-    return float(speed[planted].mean()) if planted.any() else 0.0
+from ..engine.quality import cleanness, foot_slide
+from .action import check_writable, current_action, set_action
+from .take_pictures import picture_of
 
 
-def add_take(armature: bpy.types.Object, action: bpy.types.Action, slide: float) -> None:
-    """Lists an Action as a take of the armature."""
+def add_take(armature: bpy.types.Object, action: bpy.types.Action, motion: Motion) -> None:
+    """Lists an Action as a take of the armature, with a picture and how clean its motion is."""
     take = armature.t2m_takes.add()
-    take.action, take.slide = action, slide
+    take.action, take.picture = action, picture_of(motion)
+    take.slide, take.cleanness = foot_slide(motion), cleanness(motion)
+
+
+def remember_own_action(armature: bpy.types.Object) -> None:
+    """Keeps in mind what the armature plays, unless that is a take."""
+    action, slot = current_action(armature)
+    takes = [take.action for take in armature.t2m_takes]
+    if action in takes if action is not None else takes:
+        return  # also where the take that was shown has been deleted
+    armature.t2m_own_action = action
+    armature.t2m_own_slot = slot.identifier if slot is not None else ""
+
+
+def play_own_action(armature: bpy.types.Object) -> bpy.types.Action | None:
+    """Lets the armature play what it played before a take was shown, if anything."""
+    action = armature.t2m_own_action
+    slots = getattr(action, "slots", None)
+    set_action(armature, action, slots.get(armature.t2m_own_slot) if slots else None)
+    return action
 
 
 def show_take(armature: bpy.types.Object, index: int) -> bpy.types.Action:
     """Makes a take what the armature plays.
 
     Raises:
-        InputError: There is no such take, or its Action was deleted.
+        InputError: There is no such take, its Action was deleted, or the armature cannot be given
+            another Action now.
     """
     action = _take(armature, index)
+    check_writable(armature)
+    remember_own_action(armature)
     set_action(armature, action)
     armature.t2m_take_index = index
     return action
@@ -63,20 +71,26 @@ def keep_take(armature: bpy.types.Object, index: int) -> bpy.types.Action:
 def discard_take(armature: bpy.types.Object, index: int) -> None:
     """Deletes a take, and its Action if nothing else uses that.
 
+    If it was playing, the next one does, or what the armature played before.
+
     Raises:
         InputError: There is no such take.
     """
     if not 0 <= index < len(armature.t2m_takes):
         raise InputError("There is no such take.")
     action = armature.t2m_takes[index].action
+    playing = action is not None and current_action(armature)[0] == action
+    if playing:
+        check_writable(armature)
     armature.t2m_takes.remove(index)
     armature.t2m_take_index = max(0, min(index, len(armature.t2m_takes) - 1))
     if action is None:
         return
-    playing = current_action(armature)[0] == action
-    if action.users - bool(action.use_fake_user) - playing <= 0:
+    if playing:
+        play_own_action(armature)
+    if action.users - bool(action.use_fake_user) <= 0:
         bpy.data.actions.remove(action)
-    if playing and len(armature.t2m_takes):
+    if playing and len(armature.t2m_takes) and armature.t2m_takes[armature.t2m_take_index].action:
         show_take(armature, armature.t2m_take_index)
 
 

@@ -17,7 +17,7 @@ bpy = pytest.importorskip("bpy", reason="these tests need the bpy wheel (pip ins
 import t2m_blender
 from t2m_blender.blender import task
 from t2m_blender.blender.operators import asked_in_panel, generating_job
-from t2m_blender.blender.placement import check_target
+from t2m_blender.blender.selection import check_target
 from t2m_blender.engine.errors import T2MError
 
 CALLS = 300

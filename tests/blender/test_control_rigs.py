@@ -18,7 +18,8 @@ from scene_reading import AS_IT_IS, curve_values
 from benchmarks import zoo
 from benchmarks.zoo_measures import angles_deg, measure, play
 from t2m_blender.blender.action import action_curves
-from t2m_blender.blender.placement import place_motion, relock_feet
+from t2m_blender.blender.placement import place_motion
+from t2m_blender.blender.relocking import relock_feet
 from t2m_blender.blender.rig_keys import PlacementOptions
 from t2m_blender.engine.motion import Motion
 

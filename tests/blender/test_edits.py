@@ -12,9 +12,13 @@ bpy = pytest.importorskip("bpy", reason="these tests need the bpy wheel (pip ins
 from scene_reading import curve_values, posed_joints
 
 from t2m_blender.blender.action import action_curves
-from t2m_blender.blender.edits import motion_on_rig
-from t2m_blender.blender.placement import check_target, place_motion
+from t2m_blender.blender.contacts import read_contacts, write_contacts
+from t2m_blender.blender.placement import place_motion
+from t2m_blender.blender.playing import motion_on_rig
 from t2m_blender.blender.rig_keys import PlacementOptions
+from t2m_blender.blender.selection import check_target
+from t2m_blender.engine.feet import ContactSpan
+from t2m_blender.engine.skeleton import HUMANML3D
 
 pytestmark = pytest.mark.usefixtures("scene", "add_on")
 
@@ -137,3 +141,110 @@ def test_nothing_to_continue_or_repair_is_a_sentence() -> None:
             point.select_control_point = False
     with pytest.raises(RuntimeError, match="Choose the frames"):
         bpy.ops.t2m.repair_motion()
+
+
+def _moved(armature: bpy.types.Object, span: ContactSpan) -> float:
+    """How far the ball of a foot moves at most from one frame to the next."""
+    joint = HUMANML3D.joint_names.index(f"{span.side}_foot")
+    feet = posed_joints(armature, range(1 + span.start, 1 + span.stop))[:, joint]
+    return float(np.linalg.norm(np.diff(feet, axis=0), axis=-1).max())
+
+
+@pytest.mark.parametrize("edit", ["continue", "repair"])
+def test_fewer_keys_are_fewer_where_the_motion_is_new(edit) -> None:
+    armature, action = _figure()
+    scene = bpy.context.scene
+    before = curve_values(armature, action)
+    scene.t2m_placement.reduce_keys = True
+    scene.use_preview_range = edit == "repair"
+    scene.frame_preview_start, scene.frame_preview_end = 40, 70
+    scene.frame_set(60)
+    scene.t2m.prompt, scene.t2m.seed, scene.t2m.seconds = "a person jumps", 5, 3.0
+    operator = bpy.ops.t2m.repair_motion if edit == "repair" else bpy.ops.t2m.continue_motion
+    assert operator() == {"FINISHED"}
+    after = curve_values(armature, armature.animation_data.action)
+    first, last = (40, 70) if edit == "repair" else (61, 132)
+    new = {key: int(((k[:, 0] >= first) & (k[:, 0] <= last)).sum()) for key, k in after.items()}
+    assert max(new.values()) > 2 and sum(new.values()) < 0.85 * (last - first + 1) * len(new)
+    for key, keys in before.items():
+        if edit == "repair":
+            kept = after[key][(after[key][:, 0] < first) | (after[key][:, 0] > last)]
+            assert kept.tobytes() == keys[(keys[:, 0] < first) | (keys[:, 0] > last)].tobytes()
+        assert after[key][:39].tobytes() == keys[:39].tobytes()
+    for seam in (39, 70) if edit == "repair" else (60,):
+        _seams(armature, 20, 90, seam)
+
+
+@pytest.mark.parametrize("edit", ["continue", "repair"])
+def test_feet_of_what_was_edited_can_be_held_anew(edit) -> None:
+    armature, _ = _figure()
+    scene = bpy.context.scene
+    scene.use_preview_range = edit == "repair"
+    scene.frame_preview_start, scene.frame_preview_end = 40, 70
+    scene.frame_set(60)
+    scene.t2m.prompt, scene.t2m.seed, scene.t2m.seconds = "a person walks back", 5, 3.0
+    operator = bpy.ops.t2m.repair_motion if edit == "repair" else bpy.ops.t2m.continue_motion
+    assert operator() == {"FINISHED"}
+    edited = armature.animation_data.action
+    made = curve_values(armature, edited)
+    assert read_contacts(edited, 1)[-1].stop <= edited.frame_range[1] + 1
+    assert bpy.ops.t2m.relock_feet() == {"FINISHED"}
+    again = curve_values(armature, edited)
+    assert made.keys() == again.keys()
+    far = slice(0, 20)  # from what is new: the hips may be planned a little otherwise
+    assert max(abs(made[key][far] - again[key][far]).max() for key in made) < 0.05
+    seam = 60 if edit == "continue" else 70
+    _seams(armature, 20, 90, seam)
+    new = [span for span in read_contacts(edited, 1) if span.stop > seam - 15]
+    longest = max(new, key=lambda span: (span.part == "ball") * (span.stop - span.start))
+    for marker in list(edited.pose_markers):
+        edited.pose_markers.remove(marker)
+    assert bpy.ops.t2m.relock_feet() == {"FINISHED"}
+    free = _moved(armature, longest)
+    write_contacts(edited, [longest], 1)
+    assert bpy.ops.t2m.relock_feet() == {"FINISHED"}
+    assert _moved(armature, longest) < 0.003 < free
+
+
+def test_a_loop_whose_feet_are_held_anew_stays_closed() -> None:
+    armature, action = _figure(loop=True)
+    made = curve_values(armature, action)
+    assert bpy.ops.t2m.relock_feet() == {"FINISHED"}
+    again = curve_values(armature, action)
+    turns = [key for key in made if "rotation" in key[0]]
+    assert max(abs(again[key][-1, 1] - again[key][0, 1]) for key in turns) < 1e-4
+    assert max(abs(made[key] - again[key]).max() for key in made) < 1e-3
+
+
+def test_what_goes_on_after_a_loop_is_no_loop() -> None:
+    armature, loop = _figure(loop=True)
+    bpy.context.scene.frame_set(110)
+    bpy.context.scene.t2m.loop = False
+    standing = posed_joints(armature, range(100, 111))
+    assert bpy.ops.t2m.continue_motion() == {"FINISHED"}
+    longer = armature.animation_data.action
+    assert loop.use_cyclic and not longer.use_cyclic
+    assert not [curve for curve in action_curves(armature) if len(curve.modifiers)]
+    assert tuple(longer.frame_range)[1] == 110 + 96
+    assert np.allclose(posed_joints(armature, range(100, 111)), standing, atol=1e-4)
+
+
+def test_repairing_few_keys_changes_nothing_before_and_after() -> None:
+    bpy.context.scene.t2m_placement.reduce_keys = True
+    armature, action = _figure()
+    before = curve_values(armature, action)
+    seen = posed_joints(armature, range(1, 97))
+    scene = bpy.context.scene
+    scene.use_preview_range = True
+    scene.frame_preview_start, scene.frame_preview_end = 40, 59
+    scene.t2m.prompt, scene.t2m.seed = "a person jumps", 9
+    assert bpy.ops.t2m.repair_motion() == {"FINISHED"}
+    after = curve_values(armature, armature.animation_data.action)
+    for key, keys in before.items():
+        for outside in (keys[:, 0] < 40, keys[:, 0] >= 60):
+            rows = {row.tobytes() for row in after[key]}
+            assert all(row.tobytes() in rows for row in keys[outside])
+    now = posed_joints(armature, range(1, 97))
+    apart = np.linalg.norm(now - seen, axis=-1).max(axis=1)
+    assert np.r_[apart[:39], apart[59:]].max() < 0.02
+    assert apart[39:59].max() > 0.05, "the range is new"

@@ -13,7 +13,7 @@ bpy = pytest.importorskip("bpy", reason="these tests need the bpy wheel (pip ins
 
 from scene_reading import curve_values
 
-from t2m_blender.blender import models
+from t2m_blender.blender import models, take_pictures
 from t2m_blender.blender.nla import chosen_strip, strips_of
 
 pytestmark = pytest.mark.usefixtures("scene", "add_on")
@@ -37,8 +37,9 @@ def test_takes_are_listed_kept_and_discarded_and_none_is_lost() -> None:
     armature, before = _generate()
     _generate(takes=3)
     actions = [take.action for take in armature.t2m_takes]
-    slides = [take.slide for take in armature.t2m_takes]
-    assert len(set(actions)) == 3 and slides == sorted(slides)
+    clean = [take.cleanness for take in armature.t2m_takes]
+    assert len(set(actions)) == 3 and clean == sorted(clean, reverse=True)
+    assert 0.0 < clean[-1] < clean[0] <= 1.0 and armature.t2m_takes[0].slide > 0.0
     assert {action["t2m_seed"] for action in actions} == {4, 5, 6}
     assert armature.animation_data.action == actions[0]
     assert bpy.ops.t2m.show_take(index=2) == {"FINISHED"}
@@ -51,6 +52,44 @@ def test_takes_are_listed_kept_and_discarded_and_none_is_lost() -> None:
     assert bpy.ops.t2m.discard_takes() == {"FINISHED"}
     assert set(bpy.data.actions) == {before, actions[1]}
     assert armature.animation_data.action == actions[1]
+
+
+def test_every_take_has_a_picture_of_its_own(tmp_path) -> None:
+    armature, _ = _generate(takes=2)
+    pictures = [take.picture for take in armature.t2m_takes]
+    assert len(set(pictures)) == 2 and max(map(len, pictures)) < 4000
+    assert take_pictures.icon_of(pictures[0]) == 0, "there is no window"
+    icon = take_pictures._icons[pictures[0]]
+    pixels = np.array(icon.image_pixels_float[:]).reshape(*icon.image_size, 4)
+    assert 0.02 < (pixels[..., 3] > 0.5).mean() < 0.5
+    path = str(tmp_path / "pictures.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    assert not len(take_pictures._icons)
+    assert [take.picture for take in bpy.context.object.t2m_takes] == pictures
+
+
+def test_a_take_kept_as_a_strip_leaves_the_armature_its_own_action() -> None:
+    armature, own = _generate()
+    curves = curve_values(armature, own)
+    _generate(takes=2, where="STRIP")
+    _, second = (take.action for take in armature.t2m_takes)
+    assert bpy.ops.t2m.keep_take(index=1) == {"FINISHED"}
+    assert armature.animation_data.action == own
+    if hasattr(own, "slots"):
+        assert armature.animation_data.action_slot == own.slots[0]
+    assert [strip.action for strip in strips_of(armature)] == [second]
+    assert bpy.ops.t2m.show_take(index=0) == {"FINISHED"}
+    assert bpy.ops.t2m.discard_takes() == {"FINISHED"}
+    assert armature.animation_data.action == own
+    assert set(bpy.data.actions) == {own, second}
+    again = curve_values(armature, own)
+    assert all(curves[key].tobytes() == again[key].tobytes() for key in curves)
+    assert bpy.ops.t2m.push_down() == {"FINISHED"}
+    _generate(takes=2, where="STRIP")
+    assert bpy.ops.t2m.keep_take(index=0) == {"FINISHED"}
+    assert armature.animation_data.action is None, "as after Push Down: the next key makes one"
+    assert len(list(strips_of(armature))) == 3
 
 
 def test_takes_are_what_their_seeds_give_alone() -> None:

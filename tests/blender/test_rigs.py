@@ -19,7 +19,8 @@ from benchmarks.zoo_measures import measure
 from t2m_blender.blender.action import action_curves
 from t2m_blender.blender.armature import make_default_armature
 from t2m_blender.blender.contacts import read_contacts
-from t2m_blender.blender.placement import place_motion, relock_feet
+from t2m_blender.blender.placement import place_motion
+from t2m_blender.blender.relocking import relock_feet
 from t2m_blender.blender.rig_keys import PlacementOptions
 from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.motion import Motion

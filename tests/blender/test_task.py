@@ -16,7 +16,7 @@ from scene_reading import file_contents
 import t2m_blender
 from t2m_blender.blender import task
 from t2m_blender.blender.operators import asked_in_panel, generating_job
-from t2m_blender.blender.placement import check_target
+from t2m_blender.blender.selection import check_target
 from t2m_blender.engine.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("scene", "add_on")

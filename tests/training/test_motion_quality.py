@@ -10,12 +10,16 @@ import pytest
 
 from t2m_blender.engine.features import motion_to_features
 from t2m_blender.engine.motion import Motion
+from t2m_blender.engine.quality import (
+    cleanness,
+    floor_penetration,
+    foot_skate_ratio,
+    foot_slide,
+    jitter,
+)
 from t2m_blender.engine.skeleton import HUMANML3D, KIT
 from training.motion_quality import (
     features_to_motion,
-    floor_penetration,
-    foot_skate_ratio,
-    jitter,
     joint_error,
     length_error,
     limb_length_error,
@@ -120,3 +124,26 @@ def test_real_motion_is_plausible(parity: Path) -> None:
     assert limb_length_error(motion, HUMANML3D.bone_lengths) < 1e-3
     assert floor_penetration(motion) < 1e-4
     assert foot_skate_ratio(motion) < 0.3
+
+
+def test_planted_feet_that_slide() -> None:
+    joints = standing(21)
+    joints[..., 0] += 0.3 * np.arange(21)[:, None] / 20.0
+    down = np.ones((21, 4), dtype=np.float32)
+    assert foot_slide(Motion(joints, 20.0)) == 0.0, "contacts are not known"
+    assert abs(foot_slide(Motion(joints, 20.0, contacts=down)) - 0.3) < 1e-4
+    down[10:] = 0.0
+    joints[10:] = joints[10]
+    assert abs(foot_slide(Motion(joints, 20.0, contacts=down)) - 0.3) < 1e-4
+
+
+def test_a_capture_is_cleaner_than_its_noisy_sunken_copy(parity: Path) -> None:
+    with np.load(parity / "humanml3d_012314.npz") as data:
+        real = data["joints"]
+    clean = cleanness(Motion(real, 20.0))
+    noise = np.random.default_rng(0).normal(0.0, 0.01, real.shape)
+    noisy = cleanness(Motion(real + noise, 20.0))
+    sunken = cleanness(Motion(real - [0.0, 0.1, 0.0], 20.0))
+    assert clean == 1.0
+    assert 0.6 < noisy < 0.9 and 0.6 < sunken < 0.9
+    assert cleanness(Motion(real + noise - [0.0, 0.1, 0.0], 20.0)) < min(noisy, sunken)
