@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from t2m_blender.engine.checkpoint import WEIGHTS
 from t2m_blender.engine.errors import T2MError
 
 
@@ -80,7 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--mean", type=Path, help="mean.npy (default: beside the VQ-VAE)")
     command.add_argument("--std", type=Path, help="std.npy (default: beside the VQ-VAE)")
     command.add_argument("--heads", type=int, default=16, help="of the GPT's attention (16)")
+    command.add_argument("--weights", choices=WEIGHTS, default="fp32", help="of the file (fp32)")
     command.set_defaults(run=_import_official)
+
+    command = commands.add_parser("narrow", help="the same model in a smaller file")
+    command.add_argument("model", type=Path, help="MODEL.safetensors, as trained or imported")
+    command.add_argument("-o", "--output", type=Path, required=True, help="the smaller file")
+    command.add_argument("--weights", choices=WEIGHTS[:2], default="int8", help="(int8)")
+    command.set_defaults(run=_narrow)
 
     command = commands.add_parser("fetch-clip", help="download CLIP for the text (338 MB, MIT)")
     command.add_argument("-o", "--output", type=Path, help="encoder file (default: beside MiniLM)")
@@ -203,8 +211,18 @@ def _import_official(arguments: argparse.Namespace) -> int:
         mean=arguments.mean,
         std=arguments.std,
         heads=arguments.heads,
+        weights=arguments.weights,
     )
     print(arguments.output)
+    return 0
+
+
+def _narrow(arguments: argparse.Namespace) -> int:
+    from .narrow import narrow_model
+
+    narrow_model(arguments.model, arguments.output, weights=arguments.weights)
+    before, after = (file.stat().st_size / 1e6 for file in (arguments.model, arguments.output))
+    print(f"{arguments.output}: {after:.1f} MB, of {before:.1f}")
     return 0
 
 

@@ -180,10 +180,12 @@ class ModelSettings:
 
     Attributes:
         text_encoder: Name of the encoder in `t2m_blender/models`.
+        weights: How the file keeps matrices: "fp16", or "int8" in half the room.
         guidance, temperature, top_p: Sampling defaults.
     """
 
     text_encoder: str = "minilm"
+    weights: Literal["int8", "fp16"] = "fp16"
     guidance: float = 1.0
     temperature: float = 1.0
     top_p: float = 1.0

@@ -2,6 +2,7 @@
 """Makes a model file of the published T2M-GPT checkpoints.
 
     python -m training import-official VQ.pth GPT.pth -o MODEL.safetensors [--mean M --std S]
+                                       [--weights int8]
 
 The statistics are those that the VQ-VAE was trained with: mean.npy and std.npy in the folder
 `meta` of VQVAEV3_CB1024_CMT_H1024_NRES3, which T2M-GPT downloads with its evaluators. The dataset's
@@ -33,8 +34,9 @@ def import_official(
     mean: Path | None = None,
     std: Path | None = None,
     heads: int = 16,
+    weights: str = "fp32",
 ) -> None:
-    """Writes a model file with the published weights, bit for bit.
+    """Writes a model file with the published weights: bit for bit, or smaller (`WEIGHTS`).
 
     Raises:
         CheckpointError: A file is missing, damaged or not of T2M-GPT, or the two do not belong
@@ -69,11 +71,12 @@ def import_official(
         sampling={"guidance": 1.0, "temperature": 1.0, "top_p": 1.0},
         licence=LICENCE,
         origin=(
-            "Published checkpoints of T2M-GPT (Zhang et al., CVPR 2023), imported unchanged: "
+            "Published checkpoints of T2M-GPT (Zhang et al., CVPR 2023), imported "
+            f"{'unchanged' if weights == 'fp32' else f'and rounded to {weights}'}: "
             f"VQ-VAE sha256 {file_sha256(vqvae_file)}, GPT sha256 {file_sha256(gpt_file)}."
         ),
     )
-    write_checkpoint(output, checkpoint, exact=True)
+    write_checkpoint(output, checkpoint, weights=weights)
 
 
 def _statistic(

@@ -118,7 +118,7 @@ def train_gpt(
         assert isinstance(averaged, GPT)
         with TemporaryDirectory() as place:
             file = Path(place) / result.name
-            write_checkpoint(file, finished(averaged))
+            write_checkpoint(file, finished(averaged), weights=model.weights)
             model_so_far = load_model(file, device=ranks.device.type)
             made = generate_batch(
                 prompts, model=model_so_far, seeds=[0] * len(prompts), seconds=[None] * len(prompts)
@@ -138,7 +138,7 @@ def train_gpt(
         },
         loss=loss,
         validate=validate,
-        keep=lambda averaged: write_checkpoint(result, finished(averaged)),
+        keep=lambda averaged: write_checkpoint(result, finished(averaged), weights=model.weights),
         pictures=pictures if board else None,
     )
     return result

@@ -27,6 +27,9 @@ from .skeleton import Skeleton, skeleton_from_json, skeleton_to_json
 
 FORMAT = "t2m_blender 1"
 
+WEIGHTS = ("int8", "fp16", "fp32")
+"""How a model file may keep its matrices, the smallest first."""
+
 _TYPES = {
     "F32": "<f4",
     "F16": "<f2",
@@ -109,8 +112,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         ) from error
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint, *, exact: bool = False) -> None:
-    """Writes a model file: matrices as float16 (`exact`: as they are), everything small as float32.
+def write_checkpoint(path: Path, checkpoint: Checkpoint, *, weights: str = "fp16") -> None:
+    """Writes a model file; what is no matrix is float32.
+
+    Args:
+        weights: One of `WEIGHTS`. "fp32" keeps matrices as they are. "int8" makes rows of whole
+            numbers, with a scale each, of the GPT's and the encoder's layers; the rest is float16:
+            what the decoder is off by would add up along the root's path.
 
     Raises:
         OutputError: The folder is missing or cannot be written.
@@ -118,10 +126,14 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint, *, exact: bool = False)
     names = ("vqvae", "gpt", "text_encoder", "sampling", "licence", "origin")
     content = {name: getattr(checkpoint, name) for name in names}
     content["skeleton"] = skeleton_to_json(checkpoint.skeleton)
-    tensors = {
-        name: tensor.astype(np.float16) if tensor.ndim > 1 and not exact else tensor
-        for name, tensor in checkpoint.tensors.items()
-    }
+    tensors: dict[str, NDArray[Any]] = {}
+    for name, tensor in checkpoint.tensors.items():
+        layer = name.endswith(".weight") and not name.startswith("vqvae.decoder.")
+        if weights == "int8" and layer and tensor.ndim > 1:
+            tensors[name], tensors[f"{name}.scale"] = narrow(tensor)
+        else:
+            half = weights != "fp32" and tensor.ndim > 1
+            tensors[name] = tensor.astype(np.float16) if half else tensor
     tensors["statistics.mean"] = checkpoint.mean.astype(np.float32)
     tensors["statistics.std"] = checkpoint.std.astype(np.float32)
     write_tensors(path, tensors, {"format": FORMAT, "config": json.dumps(content)})
@@ -218,23 +230,37 @@ class WidenedTensors(Mapping[str, NDArray[Any]]):
     """The tensors of a file: floating ones as float32, int8 rows multiplied by their `NAME.scale`.
 
     Each is widened when it is asked for, and not kept: what is float32 in the file stays a view of
-    it. Scales are not listed.
+    it. Scales are not listed. What is asked for raises ValueError where its scale does not fit it.
     """
 
     def __init__(self, stored: Mapping[str, NDArray[Any]]) -> None:
         self._stored = stored
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._wide(self._stored[name], self._stored.get(f"{name}.scale"))
+        return self._wide(self._stored[name], self._scale(name))
 
     def rows(self, name: str, ids: NDArray[np.int64]) -> NDArray[Any]:
         """Rows [*ids.shape, ...] of a table, of which nothing else is read."""
-        scale = self._stored.get(f"{name}.scale")
+        scale = self._scale(name)
         return self._wide(self._stored[name][ids], None if scale is None else scale[ids])
 
+    def narrow(self, name: str) -> tuple[NDArray[np.int8], NDArray[Any]] | None:
+        """The int8 rows of a tensor and their scales, as stored; None if it is not int8."""
+        scale = self._scale(name)
+        return None if scale is None else (self._stored[name], scale)
+
+    def _scale(self, name: str) -> NDArray[Any] | None:
+        tensor, scale = self._stored[name], self._stored.get(f"{name}.scale")
+        if tensor.dtype != np.int8:
+            return None
+        if scale is None or scale.dtype.kind != "f" or scale.shape != tensor.shape[:1]:
+            raise ValueError(f"{name} is int8 without a fitting {name}.scale")
+        return scale
+
     def __iter__(self) -> Iterator[str]:
-        scales = {f"{name}.scale" for name in self._stored}
-        return (name for name in self._stored if name not in scales)
+        kinds = {name: tensor.dtype for name, tensor in self._stored.items()}
+        scales = {f"{name}.scale" for name, kind in kinds.items() if kind == np.int8}
+        return (name for name in kinds if name not in scales)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

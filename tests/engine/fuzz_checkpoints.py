@@ -58,7 +58,7 @@ ODD = (
 RANDOM = np.random.default_rng(20)
 
 
-def whole_model(path: Path) -> bytes:
+def whole_model(path: Path, weights: str = "fp16") -> bytes:
     """A small model that works, as a file."""
     vqvae = VQVAEConfig(feature_size=263, width=16, code_size=8, codebook_size=16, depth=1)
     gpt = GPTConfig(
@@ -78,8 +78,26 @@ def whole_model(path: Path) -> bytes:
         licence="none",
         origin="fuzz",
     )
-    write_checkpoint(path, checkpoint)
+    write_checkpoint(path, checkpoint, weights=weights)
     return path.read_bytes()
+
+
+def broken_rows(whole: bytes) -> Iterator[tuple[str, bytes]]:
+    """(kind, content) of files whose int8 rows lack fitting scales."""
+    length = int.from_bytes(whole[:8], "little")
+    header, body = json.loads(whole[8 : 8 + length]), whole[8 + length :]
+    for name in [name for name in header if name.endswith(".scale")]:
+        row = header[name]
+        count = row["shape"][0]
+        less = {"shape": [count - 1], "data_offsets": [row["data_offsets"][0] + 4,
+                                                       row["data_offsets"][1]]}  # fmt: skip
+        changes = ({"shape": [1, count]}, {"shape": [count, 1]}, {"dtype": "I32"}, less, None)
+        for change in changes:
+            changed = {key: value for key, value in header.items() if change or key != name}
+            if change:
+                changed[name] = {**row, **change}
+            text = json.dumps(changed).encode()
+            yield "scale", len(text).to_bytes(8, "little") + text + body
 
 
 def broken_models(whole: bytes) -> Iterator[tuple[str, bytes]]:
@@ -244,6 +262,11 @@ def main(folder: Path, parity: Path | None) -> dict[str, Any]:
         judge(kind, path, lambda path: open_and_use(path, "numpy"))
         if kind in ("config number", "wrong shape", "missing"):  # the rest ends before a runtime
             judge(kind, path, lambda path: open_and_use(path, "torch"))
+    for kind, content in broken_rows(whole_model(folder / "int8.safetensors", "int8")):
+        path.write_bytes(content)
+        for runtime in ("numpy", "torch"):
+            judge(kind, path, lambda path, runtime=runtime: open_and_use(path, runtime))
+    open_and_use(folder / "int8.safetensors", "numpy")
     path.write_bytes(_zip_of_zeros())
     judge("zip bomb", path, read_checkpoint)
     if parity is not None:

@@ -157,6 +157,16 @@ def test_kit_and_other_sizes(shapes: Shapes, parity: Path, tmp_path: Path) -> No
     checkpoint = read_checkpoint(tmp_path / "kit.safetensors")
     assert checkpoint.skeleton.name == "kit-21"
     assert checkpoint.vqvae["feature_size"] == 251
+    small = tmp_path / "small.safetensors"
+    command[-1] = str(small)
+    files = [str(tmp_path / "vq.pth"), str(tmp_path / "gpt.pth")]
+    assert main([*command, *files, "--weights", "int8"]) == 0
+    rounded = read_checkpoint(small)
+    assert "rounded to int8" in rounded.origin
+    assert small.stat().st_size < 0.5 * (tmp_path / "kit.safetensors").stat().st_size
+    for name, tensor in checkpoint.tensors.items():
+        off = np.abs(rounded.tensors[name] - tensor).max() if tensor.dtype.kind == "f" else 0.0
+        assert off <= np.abs(tensor).max() / 250, name
 
 
 def test_what_does_not_fit_is_named_as_in_the_file(
