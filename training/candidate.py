@@ -20,11 +20,14 @@ from t2m_blender.engine.generate import (
     Request,
     TextToMotion,
     encode_prompts,
+    features_to_motion,
     load_model,
     sampling_of,
     tokens_to_features,
     write_tokens,
 )
+from t2m_blender.engine.motion import Motion
+from t2m_blender.engine.postprocess import finished
 from t2m_blender.engine.sampling import Sampling
 from t2m_blender.engine.skeleton import Skeleton, skeleton_to_json
 from t2m_blender.engine.text import TextFeatures
@@ -121,6 +124,15 @@ class Candidate:
             made += [tokens_to_features(clip, self.model) for clip in tokens]
             on_progress(len(part))
         return made
+
+    def finished(self, made: Sequence[Features]) -> list[Motion]:
+        """Generated features as motion that is shown: limbs of one length, planted feet held.
+
+        Empty where the model's skeleton has no bone lengths, and so is never shown.
+        """
+        if self.model.checkpoint.skeleton.bone_lengths is None:
+            return []
+        return [finished(features_to_motion(features, self.model)) for features in made]
 
 
 def load_candidate(

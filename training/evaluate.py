@@ -80,7 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
             "embedding_size": evaluator.embedding_size,
         },
         rows={label: row.figures for label, row in rows.items()},
-        quality={label: row.quality for label, row in rows.items()},
+        quality={label: row.quality for label, row in rows.items()}
+        | {f"{label}, finished": row.finished for label, row in rows.items() if row.finished},
         noise_floor=asker.noise_floor(),
         sources={label: row.source for label, row in rows.items() if row.source},
         checksums={name: file_sha256(arguments.data / name) for name in _FILES},

@@ -147,7 +147,8 @@ def _quality(ladder: Ladder) -> list[str]:
     return [
         *_table(("", *columns), table),
         "",
-        "Of the first repeat, on joints as the networks wrote them, before anything is cleaned up.",
+        "Of the first repeat, on joints as the networks wrote them, before anything is cleaned up; "
+        "finished: as they are shown, with limbs of one length and planted feet held.",
     ]
 
 

@@ -40,12 +40,14 @@ class Row:
     Attributes:
         figures: Of the embeddings.
         quality: What an animator sees.
+        finished: The same of generated motion as it is shown: limbs of one length, feet held.
         source: File and sampling; empty for real motion.
     """
 
     figures: dict[str, Estimate]
     quality: dict[str, Estimate]
     source: dict[str, str | float] = field(default_factory=dict)
+    finished: dict[str, Estimate] = field(default_factory=dict)
 
 
 class Asker:
@@ -105,7 +107,10 @@ class Asker:
         lengths = length_figures(
             [self._motions[clip] for clip in clips], motions, clips, seed=self.seed
         )
-        return Row(figures, self._quality(motions, clips) | lengths, candidate.recipe)
+        shown = candidate.finished(first)
+        finished = self._quality(shown, clips) if shown else {}
+        quality = self._quality(motions, clips) | lengths
+        return Row(figures, quality, candidate.recipe, finished)
 
     def noise_floor(self) -> tuple[float, ...]:
         """FIDs of two random halves of the clips, as many as there are repeats."""

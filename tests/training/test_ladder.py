@@ -86,6 +86,13 @@ def test_the_ladder(
     assert "MModality" not in real
     assert ladder["quality"]["VQ-VAE of tau = 0.5"]["MPJPE, mm"]["value"] > 0.0
     assert ladder["quality"]["tau = 0"]["length error, s"]["value"] > 0.0
+    finished = ladder["quality"].get("tau = 0, finished")
+    if name == "kit":  # its skeleton has no bone lengths and is never shown
+        assert finished is None
+    else:
+        raw = ladder["quality"]["tau = 0"]
+        assert set(finished) == set(ladder["quality"]["real motion"])
+        assert all(finished[figure]["value"] != raw[figure]["value"] for figure in finished)
     assert len(ladder["noise_floor"]) == 2
     assert ladder["resampled"]
     assert ladder["captions"] == 2 * COUNTS["test"]
