@@ -8,7 +8,8 @@ worst of its variants: how many of its variants were recognised; by how many deg
 point elsewhere than in the motion (mean, and the worst clip's mean); feet likewise; by how much the
 path is not the motion's path times the ratio of the leg lengths; on how many frames left and right
 are swapped; on how many frames a bone jumps though nothing in the motion does; how far a planted
-foot slides a frame with foot lock on (of the rig as it is), on a leg of human length.
+foot slides a frame with foot lock on (as the rig is and under nonsense names), on a leg of human
+length.
 """
 
 from __future__ import annotations
@@ -74,10 +75,8 @@ def main() -> None:
     rows = []
     for name in arguments.rigs:
         for variant in arguments.variants:
-            row = try_rig(name, variant, arguments.data / "rigs", motions)
-            if row is not None:
-                rows.append(row)
-                print(as_line(row), flush=True)
+            rows.append(try_rig(name, variant, arguments.data / "rigs", motions))
+            print(as_line(rows[-1]), flush=True)
     text = as_table(rows, len(motions))
     print(text)
     if arguments.output:
@@ -99,16 +98,14 @@ def read_clips(folder: Path, count: int) -> Iterator[Motion]:
             yield Motion(joints[start : start + FRAMES].astype(np.float32), HUMANML3D.fps)
 
 
-def try_rig(name: str, variant: str, rigs: Path, motions: list[Motion]) -> SimpleNamespace | None:
-    """All clips on one rig; None where the zoo has no such rig."""
+def try_rig(name: str, variant: str, rigs: Path, motions: list[Motion]) -> SimpleNamespace:
+    """All clips on one rig."""
     with quiet():
         specimen = zoo.build(name, variant, rigs)
-    if specimen is None:
-        return None
     row = SimpleNamespace(name=name, variant=variant, refused="", measures=[])
     for number, motion in enumerate(motions):
         try:
-            lock = variant == zoo.VARIANTS[0]
+            lock = variant in (zoo.VARIANTS[0], zoo.NONSENSE)
             row.measures.append(measure(specimen, motion, f"clip {number}", lock=lock))
         except InputError as error:
             row.refused = str(error)

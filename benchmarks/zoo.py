@@ -91,11 +91,11 @@ class Specimen:
     joints: dict[str, str]
 
 
-def build(name: str, variant: str, folder: Path) -> Specimen | None:
-    """One rig in an otherwise empty file; None where the variant makes no sense of the rig.
+def build(name: str, variant: str, folder: Path) -> Specimen:
+    """One rig in an otherwise empty file.
 
-    A generated control rig is spoilt before it is generated. Its names are its wiring: the
-    nonsense copy of it is left out.
+    A generated control rig is spoilt before it is generated; but its names, which are spoilt by
+    Blender, so that its constraints and drivers go on working.
 
     Args:
         name: One of `NAMES`.
@@ -106,8 +106,6 @@ def build(name: str, variant: str, folder: Path) -> Specimen | None:
     random = np.random.default_rng(sum(map(ord, name + variant)))
     joints = truth(name)
     if name == "rigify_generated":
-        if variant == NONSENSE:
-            return None
         return _generated(name, variant, joints, random)
     rig = _source(name, folder)
     rig, renamed = _spoilt(rig, variant, joints, random)
@@ -259,6 +257,9 @@ def _generated(
         bpy.ops.pose.rigify_generate()
         armature = next(o for o in bpy.data.objects if o.type == "ARMATURE" and o != metarig)
         bpy.data.objects.remove(metarig)
+    if variant == NONSENSE:
+        renamed = rename(armature, random)
+        joints = {joint: renamed[bone] for joint, bone in joints.items()}
     if variant == "turned, 0.01":
         armature.matrix_world = Matrix.Rotation(np.pi / 2, 4, "X") @ Matrix.Scale(0.01, 4)
     for selected in bpy.context.view_layer.objects.selected[:]:
@@ -267,6 +268,16 @@ def _generated(
     bpy.context.view_layer.objects.active = armature
     bpy.context.view_layer.update()
     return Specimen(name, variant, armature, joints)
+
+
+def rename(armature: bpy.types.Object, random: np.random.Generator) -> dict[str, str]:
+    """Gives every bone a name that says nothing; the new names by the old ones."""
+    bones = list(armature.data.bones)
+    renamed = {}
+    for bone, number in zip(bones, random.permutation(len(bones)), strict=True):
+        old, bone.name = bone.name, f"x{number:03d}"
+        renamed[old] = bone.name
+    return renamed
 
 
 def _reshape(armature: bpy.types.Object, rig: Rig) -> None:

@@ -28,8 +28,11 @@ from ..retarget.foot_lock import lock_pose
 from ..retarget.rig import PoseTrack, Rig
 from ..retarget.solve import motion_to_pose, translated_bone
 from ..retarget.travel import Travel, put_travel, root_bone
+from ..retarget.wired_controls import controls_by_wiring
+from ..retarget.wiring import Wiring
 from .channels import Channel, pose_channels, with_fewer_keys
 from .control_keys import control_track, switch_channels
+from .wiring import wiring_of
 
 FREE_POSE = "t2m_free_pose"
 """Custom property of an Action: the pose before feet were held, packed."""
@@ -63,21 +66,32 @@ class Target:
         rig: All of its bones.
         bone_map: Which of them are joints.
         family: Of a control rig; None where the bones themselves are keyed.
+        wiring: What ties its bones together; None for a new figure.
     """
 
     rig: Rig
     bone_map: BoneMap
     family: ControlRig | None
+    wiring: Wiring | None
 
     @classmethod
-    def of(cls, rig: Rig, bone_map: BoneMap) -> Target:
-        return cls(rig, bone_map, control_rig_of(rig))
+    def of(cls, armature: bpy.types.Object | None, rig: Rig, bone_map: BoneMap) -> Target:
+        """The target with its controls, known by their names or found by what they move.
+
+        Raises:
+            InputError: It is a control rig whose controls are not found.
+        """
+        wiring = wiring_of(armature, rig) if armature else None
+        family = control_rig_of(rig)
+        if family is None and wiring is not None:
+            family = controls_by_wiring(wiring, bone_map)
+        return cls(rig, bone_map, family, wiring)
 
     def check(self, options: PlacementOptions) -> None:
         """Makes sure that the rig can be moved so.
 
         Raises:
-            InputError: It has no root bone for root motion.
+            InputError: It has no root bone for root motion, or no IK controls.
         """
         root = root_bone(self.rig, self.bone_map) if self.family is None else self.family.root
         if options.travel == "root" and (root is None or root not in self.rig.by_name):
@@ -85,6 +99,12 @@ class Target:
                 f'"{self.rig.name}" has no bone above its hips for root motion. Add one, or let '
                 "the hips travel."
             )
+        for limb in self.family.limbs if self.family else ():
+            if limb.part in options.ik and not limb.ik:
+                raise InputError(
+                    f"No IK controls with a pole target were found for the {limb.part} of "
+                    f'"{self.rig.name}": switch IK {limb.part.title()} off.'
+                )
 
     @property
     def solved(self) -> Rig:
@@ -143,7 +163,7 @@ def rig_channels(
     """The channels that make the armature do what the track says."""
     switches: list[Channel] = []
     before: dict[str, float] = {}
-    if target.family is not None:
+    if target.family is not None and target.wiring is not None:
         poses = control_poses(
             target.family,
             target.rig,
@@ -152,7 +172,7 @@ def rig_channels(
             ik=options.ik,
             root_motion=options.travel == "root",
         )
-        track = control_track(armature, poses, track.rate)
+        track = control_track(armature, target.wiring, poses, track.rate)
         switches, before = switch_channels(armature, poses.switches)
     channels, locked = pose_channels(armature, track)
     if options.key_error is not None:

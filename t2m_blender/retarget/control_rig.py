@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Control rigs: which control drives which joint, and where each control must be.
 
-Each family is one file in `controls/`. The body is turned joint by joint; a limb either likewise
-(FK) or by its end and a pole target (IK). Controls may rest at any angle to the bones that they
-drive: each is turned since rest as its joint is. Where a control is placed from (its parent, a
-switched one) is Blender's business: `blender/control_keys.py`.
+Each family is one file in `controls/`; rigs of other makers are read by `wired_controls.py`. The
+body is turned joint by joint; a limb either likewise (FK) or by its end and a pole target (IK).
+Controls may rest at any angle to the bones that they drive: each is turned since rest as its joint
+is. Where a control is placed from (its parent, a switched one) is Blender's business:
+`blender/control_keys.py`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ itself where it points."""
 
 @dataclass(frozen=True)
 class Switch:
-    """A custom property of a pose bone, and the value that the keys need."""
+    """A custom property of a pose bone (of the object for ""), and the value that the keys need."""
 
     bone: str
     name: str
@@ -70,10 +71,12 @@ class Limb:
     Attributes:
         part: "hands" or "feet".
         joints: From the upper to the end (wrist; ankle and ball).
-        fk: A control for each joint.
-        ik: Controls of the end, and of the ball where there is one.
+        fk: A control for each joint; none where the limb has IK alone.
+        ik: Controls of the end, and of the ball where there is one; none likewise.
         pole: The pole target.
         fk_switches, ik_switches: What makes the rig listen to them.
+        guides: The limb's own upper and middle bone, where IK without a pole target moves them: it
+            bends the limb as these stand before it.
     """
 
     part: str
@@ -83,6 +86,7 @@ class Limb:
     pole: str
     fk_switches: tuple[Switch, ...]
     ik_switches: tuple[Switch, ...]
+    guides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ class ControlRig:
     def controls_of(self, part: str) -> set[str]:
         """FK and IK controls and pole targets of the arms ("hands") or the legs ("feet")."""
         limbs = [limb for limb in self.limbs if limb.part == part]
-        return {bone for limb in limbs for bone in (*limb.fk, *limb.ik, limb.pole)}
+        return {bone for limb in limbs for bone in (*limb.fk, *limb.ik, limb.pole, *limb.guides)}
 
     @property
     def fk_controls(self) -> list[str]:
@@ -198,16 +202,20 @@ def control_poses(
             if control.place is not None:
                 placed.add(control.bone)
     for limb in family.limbs:
-        if limb.part not in ik:
+        by_ends = bool(limb.ik) and (limb.part in ik or not limb.fk)
+        if not by_ends:
             names: Iterable[tuple[str, str]] = zip(limb.fk, limb.joints, strict=True)
         else:
-            names = zip(limb.ik, limb.joints[2:], strict=True)
+            names = [
+                *zip(limb.guides, limb.joints, strict=False),
+                *zip(limb.ik, limb.joints[2:], strict=True),
+            ]
             if limb.pole in rig.by_name:
                 matrices[limb.pole] = joints.pole(rig.by_name[limb.pole], limb.joints[:3])
                 placed.add(limb.pole)
             if limb.ik[0] in rig.by_name:
                 placed.add(limb.ik[0])
-        switches += limb.ik_switches if limb.part in ik else limb.fk_switches
+        switches += limb.ik_switches if by_ends else limb.fk_switches
         for name, joint in names:
             if name in rig.by_name and joints.knows(joint):
                 matrices[name] = joints.carried(rig.by_name[name], joint, None)
