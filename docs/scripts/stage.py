@@ -74,31 +74,36 @@ class View:
         return self.back.cross(self.right)
 
 
-def poses(made: GeneratedMotion, count: int) -> list[Pose]:
-    """An empty scene with the floor, the light, and the body at `count` moments evenly in time."""
+def figure(made: GeneratedMotion) -> bpy.types.Object:
+    """An empty scene with a floor, a light, and the extension's figure that moves: its body."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     scene.render.fps = round(made.motion.fps)
-    armature = place_motion(bpy.context, made)
-    (figure,) = armature.children
-    _colour_sides(figure)
+    (body,) = place_motion(bpy.context, made).children
+    _colour_sides(body)
+    _floor(scene)
+    _light(scene)
+    return body
+
+
+def poses(made: GeneratedMotion, count: int) -> list[Pose]:
+    """Such a scene with the body at `count` moments evenly in time, instead of one that moves."""
+    moving = figure(made)
+    scene, armature = bpy.context.scene, moving.parent
     found = []
     for frame in np.linspace(0, made.motion.frames - 1, count).round().astype(int):
         scene.frame_set(scene.frame_start + int(frame))
-        evaluated = figure.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        evaluated = moving.evaluated_get(bpy.context.evaluated_depsgraph_get())
         mesh = bpy.data.meshes.new_from_object(evaluated)
-        mesh.transform(figure.matrix_world)
+        mesh.transform(moving.matrix_world)
         body = bpy.data.objects.new("pose", mesh)
         scene.collection.objects.link(body)
         points = np.empty(3 * len(mesh.vertices))
         mesh.vertices.foreach_get("co", points)
         hips = armature.matrix_world @ armature.pose.bones["pelvis"].head
-        found.append(
-            Pose(body, frame / made.motion.fps, hips.to_2d(), points.reshape(-1, 3).astype(float))
-        )
-    figure.hide_render = True
-    _floor(scene)
-    _light(scene)
+        moment = float(frame / made.motion.fps)
+        found.append(Pose(body, moment, hips.to_2d(), points.reshape(-1, 3)))
+    moving.hide_render = True
     return found
 
 
@@ -119,7 +124,7 @@ def draw_path(made: GeneratedMotion, thickness: float) -> None:
     bpy.context.object.data.materials.append(material)
 
 
-def render(view: View, middle: Vector, width: float, size: tuple[int, int]) -> Image.Image:
+def render(view: View, middle: Sequence[float], width: float, size: tuple[int, int]) -> Image.Image:
     """The scene as seen by the view.
 
     Args:
@@ -134,7 +139,7 @@ def render(view: View, middle: Vector, width: float, size: tuple[int, int]) -> I
     scene.camera = camera
     camera.data.type, camera.data.ortho_scale = "ORTHO", width
     camera.data.sensor_fit = "HORIZONTAL"
-    camera.location = middle + 20.0 * view.back
+    camera.location = Vector(middle) + 20.0 * view.back
     camera.rotation_euler = (-view.back).to_track_quat("-Z", "Y").to_euler()
     scene.render.resolution_x, scene.render.resolution_y = size
     scene.render.engine = "CYCLES"
@@ -152,10 +157,10 @@ def render(view: View, middle: Vector, width: float, size: tuple[int, int]) -> I
             return picture.convert("RGB")
 
 
-def _colour_sides(figure: bpy.types.Object) -> None:
+def _colour_sides(body: bpy.types.Object) -> None:
     """Shells of left and right limbs get their colour; skin weights tell whose they are."""
-    mesh = figure.data
-    sides = {group.index: group.name[-2:] for group in figure.vertex_groups}
+    mesh = body.data
+    sides = {group.index: group.name[-2:] for group in body.vertex_groups}
     whose = [
         sides[max(vertex.groups, key=lambda group: group.weight).group] for vertex in mesh.vertices
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders the gallery: `python docs/gallery.py` writes docs/gallery.md and docs/gallery/*.webp.
+"""The gallery: `python docs/scripts/gallery.py` writes docs/gallery.md and docs/gallery/*.webp.
 
 Nothing is selected: the first prompt of every check of the suite, two prompts without sense, and
 the same seed for all. The page says of each whether its check passes. Needs `bpy` and Pillow.
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,14 +17,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 # a script of a checkout, not a package
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from docs.stage import Pose, View, draw_path, poses, render
+from docs.scripts.gallery_items import Item, items
+from docs.scripts.stage import Pose, View, draw_path, poses, render
 from t2m_blender.engine.generate import GeneratedMotion, generate, load_model
 from training.checks.seen import Seen
-from training.checks.suite import NONSENSE, Check, read_suite
 
-DOCS = Path(__file__).resolve().parent
+DOCS = Path(__file__).resolve().parents[1]
 MOMENTS = 7
 STRIP, MAP = 1150, 290  # pixels: width of the poses side by side, and of the path beside them
 _FRONT = View(yaw=0.58, pitch=0.17)
@@ -33,26 +32,6 @@ _ABOVE = View(yaw=0.58, pitch=0.95)
 _LINE, _GAP = 22, 4  # pixels for the seconds under the poses, and between the two pictures
 _APART = 0.6  # metres between the poses that the map shows
 _INK, _PAPER = (226, 229, 235), (28, 30, 35)
-
-
-@dataclass(frozen=True)
-class Item:
-    """One prompt of the gallery; `check` is None where nothing can be checked."""
-
-    prompt: str
-    check: Check | None = None
-
-    @property
-    def file(self) -> str:
-        """Of its picture."""
-        name = self.check.name if self.check else self.prompt
-        return "-".join(name.replace(",", "").split()) + ".webp"
-
-
-def items() -> list[Item]:
-    """What is asked of the model."""
-    rows = [Item(check.prompts[0], check) for check in read_suite()]
-    return rows + [Item(prompt) for prompt in NONSENSE[:2]]
 
 
 def picture(made: GeneratedMotion) -> Image.Image:
@@ -135,7 +114,7 @@ def page(rows: list[tuple[Item, GeneratedMotion]], seed: int) -> str:
         "Poses are evenly spaced in time, with their travel taken out; the path is beside them, on",
         "squares of one metre. Left limbs are blue, right ones orange.",
         "",
-        "`python docs/gallery.py` makes this page. The model's sha256 begins with "
+        "`python docs/scripts/gallery.py` makes this page. The model's sha256 begins with "
         f"`{rows[0][1].model_sha256[:16]}`.",
         "",
     ]
