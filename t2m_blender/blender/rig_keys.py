@@ -195,7 +195,7 @@ def keep_free_pose(action: bpy.types.Action, free: PoseTrack, options: Placement
     """Packs the pose and the options into the Action (some 50 kB for ten seconds)."""
     moved = list(free.translations.items())
     values = [free.rotations.reshape(free.frames, -1), *(places for _, places in moved)]
-    packed = zlib.compress(np.concatenate(values, axis=1).astype("<f4").tobytes())
+    packed = zlib.compress(np.concatenate(values, axis=1).astype("<f4").tobytes(), level=1)
     action[FREE_POSE] = json.dumps(
         {
             "bones": free.bone_names,

@@ -22,25 +22,30 @@ def normalise(vectors: Array) -> Array:
     return vectors / np.maximum(length, _TINY)
 
 
+def _last_axis(*parts: Array) -> Array:
+    """Arrays [...] of one shape and kind as [..., n]: what `numpy.stack` gives, in less time."""
+    joined = np.empty((*parts[0].shape, len(parts)), dtype=parts[0].dtype)
+    for number, part in enumerate(parts):
+        joined[..., number] = part
+    return joined
+
+
 def cross(first: Array, second: Array) -> Array:
     """Cross product [..., 3] (broadcast): what `numpy.cross` gives, in less time."""
     a, b, c = (np.asarray(first)[..., k] for k in range(3))
     x, y, z = (np.asarray(second)[..., k] for k in range(3))
-    return np.stack((b * z - c * y, c * x - a * z, a * y - b * x), axis=-1)
+    return _last_axis(b * z - c * y, c * x - a * z, a * y - b * x)
 
 
 def quaternion_multiply(first: Array, second: Array) -> Array:
     """Hamilton product [..., 4]: turns by `second`, then by `first`."""
     w, x, y, z = (first[..., k] for k in range(4))
     a, b, c, d = (second[..., k] for k in range(4))
-    return np.stack(
-        (
-            w * a - x * b - y * c - z * d,
-            w * b + x * a + y * d - z * c,
-            w * c - x * d + y * a + z * b,
-            w * d + x * c - y * b + z * a,
-        ),
-        axis=-1,
+    return _last_axis(
+        w * a - x * b - y * c - z * d,
+        w * b + x * a + y * d - z * c,
+        w * c - x * d + y * a + z * b,
+        w * d + x * c - y * b + z * a,
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .rotations import (
     Array,
+    cross,
     normalise,
     quaternion_between,
     quaternion_conjugate,
@@ -119,11 +120,11 @@ def _bend_as_hinge(
     top, middle, end = limb[:3]
     upper = normalise(joints[:, middle] - joints[:, top])
     lower = normalise(joints[:, end] - joints[:, middle])
-    evidence = _witness(turns[:, top], upper, hinge, np.cross(upper, lower))
+    evidence = _witness(turns[:, top], upper, hinge, cross(upper, lower))
     if len(limb) > 3:
         foot = normalise(joints[:, limb[3]] - joints[:, end])
-        at_rest = np.cross(rest[end] - rest[limb[3]], rest[end] - rest[middle])
-        across = np.cross(foot, lower)
+        at_rest = cross(rest[end] - rest[limb[3]], rest[end] - rest[middle])
+        across = cross(foot, lower)
         evidence += _FOOT_TELLS * _witness(turns[:, top], upper, -normalise(at_rest), across)
     wanted = np.angle(_smoothed(evidence, _SMOOTH_SECONDS * fps) + _STRAIGHT)
     most = 0.5 * (_steps(upper) + _steps(lower)) + _FREE_TURN / fps
@@ -137,7 +138,7 @@ def _witness(turn: Array, along: Array, at_rest: Array, now: Array) -> NDArray[n
     [T, 3], as a complex number of the length of its certainty: squared length of the direction,
     less for angles that joints do not go to, nothing for half a turn."""
     carried = quaternion_rotate(turn, at_rest)
-    angle = np.arctan2(np.sum(np.cross(carried, now) * along, -1), np.sum(carried * now, -1))
+    angle = np.arctan2(np.sum(cross(carried, now) * along, -1), np.sum(carried * now, -1))
     certain = np.sum(now**2, axis=-1) * (0.5 + 0.5 * np.cos(angle))
     return np.asarray(certain * np.exp(1j * angle))
 
@@ -161,9 +162,7 @@ def _level_foot(turns: Array, joints: Array, knee: int, ankle: int, toe: int) ->
     over = quaternion_rotate(turns[:, ankle], _UP)
     flat_over = over - foot * np.sum(over * foot, -1, keepdims=True)
     flat_up = _UP - foot * np.sum(_UP * foot, -1, keepdims=True)
-    roll = np.arctan2(
-        np.sum(np.cross(flat_over, flat_up) * foot, -1), np.sum(flat_over * flat_up, -1)
-    )
+    roll = np.arctan2(np.sum(cross(flat_over, flat_up) * foot, -1), np.sum(flat_over * flat_up, -1))
     standing = np.clip((-shin[:, 1] - 0.2) / 0.5, 0.0, 1.0)
     standing = standing * np.clip((0.9 - np.abs(foot[:, 1])) / 0.4, 0.0, 1.0)
     standing = standing * (0.5 + 0.5 * np.cos(roll))  # a foot upside down does not know which way

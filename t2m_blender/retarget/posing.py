@@ -58,16 +58,19 @@ def local_rotations(rig: Rig, turns: Mapping[str, Array]) -> dict[str, Array]:
     frames = len(next(iter(turns.values())))
     still = np.tile([1.0, 0.0, 0.0, 0.0], (frames, 1))
     carried: dict[str | None, Array] = {None: still}
-    local = {}
+    above = {}
     for bone in rig.bones:
         parent = carried[bone.parent] if bone.inherit_rotation else still
         carried[bone.name] = turns.get(bone.name, parent)
         if bone.name in turns:
-            basis = matrix_to_quaternion(rotation_part(bone.matrix))
-            relative = quaternion_multiply(quaternion_conjugate(parent), turns[bone.name])
-            relative = quaternion_multiply(quaternion_conjugate(basis), relative)
-            local[bone.name] = quaternion_continuous(quaternion_multiply(relative, basis))
-    return local
+            above[bone.name] = parent
+    axes = matrix_to_quaternion(rotation_part(np.stack([rig.by_name[n].matrix for n in above])))
+    inside = quaternion_multiply(
+        quaternion_conjugate(np.stack(list(above.values()), axis=1)),
+        np.stack([turns[name] for name in above], axis=1),
+    )
+    local = quaternion_multiply(quaternion_multiply(quaternion_conjugate(axes), inside), axes)
+    return dict(zip(above, np.moveaxis(quaternion_continuous(local), 1, 0), strict=True))
 
 
 def rotation_part(matrices: Array) -> Array:

@@ -73,8 +73,7 @@ class Wiring:
     Attributes:
         rig: All bones at rest.
         ties: Bone -> its constraints, the first first.
-        handles: Bones that are drawn for animators: visible and with a shape, or visible where no
-            bone has a shape.
+        handles: Bones that are drawn for animators: with a shape; all where none has one.
         settings: Every custom property that a tie depends on, as it is set.
         limits: Each of these properties' least and greatest value.
     """
