@@ -22,7 +22,7 @@ def normalise(vectors: Array) -> Array:
     return vectors / np.maximum(length, _TINY)
 
 
-def _last_axis(*parts: Array) -> Array:
+def _last_axis(*parts: NDArray[Any]) -> Array:
     """Arrays [...] of one shape and kind as [..., n]: what `numpy.stack` gives, in less time."""
     joined = np.empty((*parts[0].shape, len(parts)), dtype=parts[0].dtype)
     for number, part in enumerate(parts):

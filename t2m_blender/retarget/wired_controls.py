@@ -186,8 +186,11 @@ class _Finder:
         for targets in self.solved(upstream, settings):
             ends = self.up_to_body(targets[0], settings)
             poles = [bone for target in targets[1:] for bone in self.up_to_body(target, settings)]
-            direct = all(self.wiring.is_tied(self.bones[joint], settings) for joint in joints[:2])
-            if ends and (poles or (direct and len(targets) == 1)):
+            own = all(
+                any(tie.targets == targets for tie in self.wiring.active(bone, settings))
+                for bone in (self.bones[joint] for joint in joints[:2])
+            )
+            if ends and (poles or (own and len(targets) == 1)):
                 toes = [self.control(joint, ends[-1], settings) or "" for joint in joints[3:]]
                 return (*poles, "")[0], ends[-1], *toes
         return None

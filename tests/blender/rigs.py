@@ -117,17 +117,7 @@ def _wire(armature: bpy.types.Object, copies: dict[str, list[str]]) -> None:
     for side in ("l", "r"):
         for end, middle, pole in (("foot", "leg", "leg"), ("hand", "forearm", "arms")):
             posed[f"c_{end}_ik.{side}"]["ik_fk_switch"] = 0.0
-            solver = posed[f"{middle}_ik.{side}"].constraints.new("IK")
-            solver.target, solver.subtarget = armature, f"c_{end}_ik.{side}"
-            solver.pole_target, solver.pole_subtarget = armature, f"c_{pole}_pole.{side}"
-            solver.chain_count = 2
-            bone = armature.data.bones[f"{middle}_ik.{side}"].parent
-            to_pole = armature.data.bones[f"c_{pole}_pole.{side}"].head_local - bone.head_local
-            sideways, along = (bone.matrix_local.col[k].xyz for k in (0, 1))
-            across = (to_pole - along * to_pole.dot(along)).normalized()
-            angle = sideways.angle(across)
-            ahead = sideways.cross(across).dot(along)
-            solver.pole_angle = -angle if ahead > 0 else angle
+            solve(armature, f"{middle}_ik.{side}", f"c_{end}_ik.{side}", f"c_{pole}_pole.{side}")
     for deform, (fk, ik) in copies.items():
         for source in (ik, fk):
             copy = posed[deform].constraints.new("COPY_TRANSFORMS")
@@ -138,6 +128,21 @@ def _wire(armature: bpy.types.Object, copies: dict[str, list[str]]) -> None:
         variable = driver.variables.new()
         variable.targets[0].id = armature
         variable.targets[0].data_path = f'pose.bones["c_{end}_ik.{deform[-1]}"]["ik_fk_switch"]'
+
+
+def solve(armature: bpy.types.Object, middle: str, end: str, pole: str = "") -> None:
+    """Inverse kinematics of a bone and its parent that leaves the rest pose as it is."""
+    solver = armature.pose.bones[middle].constraints.new("IK")
+    solver.target, solver.subtarget, solver.chain_count = armature, end, 2
+    if not pole:
+        return
+    solver.pole_target, solver.pole_subtarget = armature, pole
+    bone = armature.data.bones[middle].parent
+    to_pole = armature.data.bones[pole].head_local - bone.head_local
+    sideways, along = (bone.matrix_local.col[k].xyz for k in (0, 1))
+    across = (to_pole - along * to_pole.dot(along)).normalized()
+    angle = sideways.angle(across)
+    solver.pole_angle = -angle if sideways.cross(across).dot(along) > 0 else angle
 
 
 def evaluated(armature: bpy.types.Object, bones: list[str], frame: int) -> dict[str, np.ndarray]:

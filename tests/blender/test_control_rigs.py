@@ -18,10 +18,15 @@ from scene_reading import AS_IT_IS, curve_values
 from benchmarks import zoo
 from benchmarks.zoo_measures import angles_deg, measure, play
 from t2m_blender.blender.action import action_curves
+from t2m_blender.blender.armature import armature_to_rig
 from t2m_blender.blender.placement import place_motion
 from t2m_blender.blender.relocking import relock_feet
 from t2m_blender.blender.rig_keys import PlacementOptions
+from t2m_blender.blender.rig_map import bone_map_of
+from t2m_blender.blender.wiring import wiring_of
 from t2m_blender.engine.motion import Motion
+from t2m_blender.retarget.control_rig import control_rig_of
+from t2m_blender.retarget.wired_controls import BY_WIRING, controls_by_wiring
 
 IK = frozenset({"hands", "feet"})
 LIMBS = [
@@ -79,6 +84,40 @@ def test_bones_that_deform_follow(request, motion, family, ik) -> None:
     assert found.limbs_deg < (3.0 if ik else 0.1)
     assert found.path < 0.02 and found.swapped == 0
     assert found.slide_mm < 5.0
+
+
+@pytest.mark.parametrize("family", ["rigify", "arp"])
+@pytest.mark.parametrize("ik", [frozenset(), IK], ids=["fk", "ik"])
+def test_controls_are_found_under_names_that_say_nothing(request, motion, family, ik) -> None:
+    """The same controls and switches as by their names, found by what they move."""
+    specimen = request.getfixturevalue(family)
+    named = control_rig_of(armature_to_rig(specimen.armature))
+    renamed = zoo.rename(specimen.armature, np.random.default_rng(1))
+    joints = {joint: renamed[bone] for joint, bone in specimen.joints.items()}
+    specimen = _specimen(specimen.armature, joints)
+    rig = armature_to_rig(specimen.armature)
+    bone_map = bone_map_of(specimen.armature, rig)
+    found = controls_by_wiring(wiring_of(specimen.armature, rig), bone_map)
+    assert found.name == BY_WIRING and found.root == renamed[named.root]
+    known = {limb.joints: limb for limb in found.limbs}
+    for limb in named.limbs:
+        other = known[limb.joints]
+        assert [renamed[bone] for bone in limb.fk] == list(other.fk)
+        assert [renamed[bone] for bone in limb.ik] == list(other.ik)
+        assert renamed[limb.pole] == other.pole
+        for ours, theirs in (
+            (other.fk_switches, limb.fk_switches),
+            (other.ik_switches, limb.ik_switches),
+        ):
+            assert (
+                {(renamed[s.bone], s.name, s.value) for s in theirs}
+                >= {(s.bone, s.name, s.value) for s in ours}
+                != set()
+            )
+    played = measure(specimen, motion, "walk", ik=ik)
+    assert played.misplaced == 0 and played.limbs_deg < (3.0 if ik else 0.1)
+    assert played.path < 0.02 and played.swapped == 0 and played.jumps == 0
+    assert played.slide_mm < 5.0
 
 
 @pytest.mark.parametrize("ik", [frozenset(), IK], ids=["fk", "ik"])
