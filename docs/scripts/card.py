@@ -87,12 +87,13 @@ def model_block() -> str:
 def training_block() -> str:
     """What the logs say."""
     rows = []
-    for stage, best in (("stage1", min), ("stage2", min)):
+    for stage in ("stage1", "stage2"):
         lines = [json.loads(line) for line in _lines(f"{stage}.jsonl")]
         judged = [name for line in lines for name in line if name.startswith("val_")]
         for name in dict.fromkeys(judged):
             values = {line["step"]: line[name] for line in lines if name in line}
-            step = (max if "accuracy" in name or "used" in name else best)(values, key=values.get)
+            best = max if "accuracy" in name or "used" in name else min
+            step = best(values, key=values.get)
             last = max(values)
             rows.append((stage, name, f"{values[step]:.3g}", step, f"{values[last]:.3g}", last))
     return table(("log", "figure", "best", "at step", "last", "at step"), rows)
@@ -291,7 +292,11 @@ def collect(options: argparse.Namespace) -> None:
     for name, (source, target) in _COPIED.items():
         folder = getattr(options, name)
         if folder:
-            (MODEL / target).write_bytes((folder / source).read_bytes())
+            text = (folder / source).read_text(encoding="utf-8")
+            if name in ("checks", "nearest"):  # they tell the path of the model as it was given
+                content = json.loads(text)
+                text = json.dumps(content | {"model": Path(content["model"]).name}, indent=1) + "\n"
+            (MODEL / target).write_text(text, encoding="utf-8")
     if options.compared:
         pairs = [given.rpartition("=") for given in options.compared]
         rows = [{"label": label, "figures": figures_of(Path(folder))} for label, _, folder in pairs]

@@ -137,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
     real = [dataset.features[c.id] for c in dataset.split("test") if not c.mirrored]
     summary: dict[str, Any] = {
         "model": str(args.model),
+        "sha256": model.checkpoint.sha256,
         "train windows": len(known),
         "generated": summary_of(clip_distances(generated, known, skeleton)),
         "real test clips": summary_of(clip_distances(real, known, skeleton)),

@@ -231,7 +231,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"\r{done} of {total} prompts", end="" if done < total else "\n", file=sys.stderr)
 
     summary = summarised(ask(generate, args.seeds, suite, None if args.quiet else show), suite)
-    summary["model"] = str(args.model)
+    summary["model"], summary["sha256"] = str(args.model), model.checkpoint.sha256
     if args.real:
         summary["real"] = real_rates(read_dataset(args.real), suite)
     text = markdown(summary)
