@@ -16,9 +16,9 @@ from ..engine.errors import InputError
 from ..engine.generated import Part
 from . import models
 from .rig_keys import PlacementOptions
-from .rig_panel import placement_options
 from .selection import scene_rate
 from .task import IsCancelled, OnProgress
+from .transfer_panel import placement_options
 
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion, TextToMotion

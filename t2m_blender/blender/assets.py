@@ -7,10 +7,13 @@ from typing import ClassVar
 
 import bpy
 
+from ..engine.errors import InputError
 from . import models
 from .action import current_action
 from .asked import recipe_in
 from .selection import lone_armature, selected_armatures
+from .task import report_error
+from .translations import rpt
 
 _TAG = "text to motion"
 
@@ -46,8 +49,8 @@ class T2M_OT_mark_asset(bpy.types.Operator):
         (armature,) = selected_armatures(context)
         action, _ = current_action(armature)
         if not recipe_in(action) or not action.is_editable:
-            self.report({"ERROR"}, f'The Action "{action.name}" was not generated in this file.')
-            return {"CANCELLED"}
+            error = InputError(f'The Action "{action.name}" was not generated in this file.')
+            return report_error(self, error)
         mark_asset(action)
-        self.report({"INFO"}, f'"{action.name}" is an asset of this file')
+        self.report({"INFO"}, rpt('"{}" is an asset of this file', action.name))
         return {"FINISHED"}

@@ -46,6 +46,7 @@ from .rig_keys import (
     rig_channels,
 )
 from .selection import check_target, scene_rate
+from .translations import rpt
 
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion
@@ -121,7 +122,7 @@ def put_continuation(
         if "t2m_loop" in made:
             del made["t2m_loop"]
     scene.frame_end = max(scene.frame_end, now + count)
-    return f'"{made.name}" goes on for {count} frames after frame {now}'
+    return rpt('"{}" goes on for {} frames after frame {}', made.name, count, now)
 
 
 def put_repair(
@@ -185,7 +186,7 @@ def put_repair(
     keep_new_part(made, free, first, NewPart(pose, spans, read_from, start, stop, meetings))
     _tell_edit(made, {**recipe, "repaired": [start, stop]})
     context.scene.frame_set(context.scene.frame_current)
-    return f'Frames {start} to {stop - 1} of "{made.name}" are new'
+    return rpt('Frames {} to {} of "{}" are new', start, stop - 1, made.name)
 
 
 def _solved(

@@ -15,6 +15,7 @@ from .asked import Asked, Place
 from .nla import put_on_strip
 from .placement import place_motion
 from .takes import add_take, remember_own_action, show_take
+from .translations import rpt, translated
 
 if TYPE_CHECKING:
     from ..engine.generate import GeneratedMotion
@@ -39,18 +40,24 @@ def put_in_scene(context: bpy.types.Context, asked: Asked, made: list[GeneratedM
         add_take(armature, current_action(armature)[0], generated.motion)
     if len(made) > 1:
         show_take(armature, len(armature.t2m_takes) - len(made))
-        said.insert(0, f'{len(made)} takes on "{armature.name}": keep the one you like')
+        said.insert(0, rpt('{} takes on "{}": keep the one you like', len(made), armature.name))
     else:
         generated = made[0]
         before = current_action(armature) if armature else (None, None)
         armature = place(context, asked.place, generated, armature, said)
         action = current_action(armature)[0]
         said.insert(
-            0, f'New Action "{action.name}" on "{armature.name}", {generated.motion.seconds:.1f} s'
+            0,
+            rpt(
+                'New Action "{}" on "{}", {} s',
+                action.name,
+                armature.name,
+                f"{generated.motion.seconds:.1f}",
+            ),
         )
         if asked.place.where == "STRIP":
             said[0] = _as_strip(armature, asked.place, before)
-    warnings = dict.fromkeys(warning for one in made for warning in one.warnings)
+    warnings = dict.fromkeys(translated(warning) for one in made for warning in one.warnings)
     return ". ".join(line.rstrip(".") for line in (*said, *warnings))
 
 
@@ -62,6 +69,11 @@ def place(
     said: list[str],
 ) -> bpy.types.Object:
     """One motion as the current Action of an armature; a new figure for None."""
+
+    def warn(line: str) -> None:
+        if translated(line) not in said:
+            said.append(translated(line))
+
     if armature is None:
         for selected in context.view_layer.objects.selected:
             selected.select_set(False)
@@ -72,7 +84,7 @@ def place(
         frame_start=place.frame_start,
         frames=place.frames,
         options=place.options,
-        on_warning=lambda line: said.append(line) if line not in said else None,
+        on_warning=warn,
     )
 
 
@@ -81,10 +93,10 @@ def _as_strip(armature: bpy.types.Object, place: Place, before: tuple[Any, Any])
     action, _ = current_action(armature)
     set_action(armature, *before)
     strip = put_on_strip(armature, action, track=place.track, blend=place.blend)
-    said = f'New strip "{strip.name}" on "{armature.name}"'
+    said = rpt('New strip "{}" on "{}"', strip.name, armature.name)
     return said if before[0] is None else f"{said}. {plays_over(before[0])}"
 
 
 def plays_over(action: bpy.types.Action) -> str:
     """What the user is told of a strip that is not seen yet."""
-    return f'The Action "{action.name}" plays over the strip until you push it down'
+    return rpt('The Action "{}" plays over the strip until you push it down', action.name)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bpy
+import numpy as np
 
 from ..engine.errors import CheckpointError, InputError, OutputError
 from ..engine.skeleton import HUMANML3D, skeleton_from_json
@@ -168,6 +169,31 @@ def unload() -> None:
     """Frees the memory; the next press reads the model again."""
     loaded.cache_clear()
     _last.clear()
+
+
+def held(model: TextToMotion) -> int:
+    """Bytes of the weights that a model has in memory, and not in its file."""
+    found: dict[int, int] = {}
+    seen: set[int] = set()
+    waiting: list[object] = [model]
+    while waiting:
+        item = waiting.pop()
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, np.ndarray):
+            while isinstance(item.base, np.ndarray):
+                item = item.base
+            found[id(item)] = item.nbytes if item.base is None else 0
+        elif hasattr(item, "data_ptr"):  # of PyTorch
+            found[item.data_ptr()] = item.nbytes
+        elif isinstance(item, Mapping):
+            waiting.extend(vars(item).values() if hasattr(item, "__dict__") else item.values())
+        elif isinstance(item, list | tuple):
+            waiting.extend(item)
+        elif hasattr(item, "__dict__") and not isinstance(item, type):
+            waiting.extend(vars(item).values())
+    return sum(found.values())
 
 
 def last_loaded() -> TextToMotion | None:

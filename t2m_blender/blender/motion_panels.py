@@ -15,6 +15,7 @@ from .nla import chosen_strip
 from .panels import SubPanel
 from .selection import lone_armature, selected_armatures
 from .take_pictures import icon_of
+from .translations import iface
 
 
 class T2M_PT_takes(SubPanel, bpy.types.Panel):
@@ -58,7 +59,7 @@ class T2M_PT_edit(SubPanel, bpy.types.Panel):
         note.active = False
         if scene.use_preview_range:
             first, last = scene.frame_preview_start, scene.frame_preview_end
-            note.label(text=f"Repairs frames {first} to {last}")
+            note.label(text=iface("Repairs frames {} to {}", first, last), translate=False)
         else:
             note.label(text="Repairs the selected keys' range")
 
@@ -85,7 +86,8 @@ class T2M_PT_recipe(SubPanel, bpy.types.Panel):
 def _draw_take(
     column: bpy.types.UILayout, index: int, take: bpy.types.PropertyGroup, *, shown: bool
 ) -> None:
-    name = f"Seed {take.action.get('t2m_seed', '?')}" if take.action else "(deleted)"
+    seed = take.action.get("t2m_seed", "?") if take.action else None
+    name = iface("Seed {}", seed) if take.action else iface("(deleted)")
     row = column.row(align=True)
     for operator, text, icon in (
         (on_takes.T2M_OT_show_take, name, "PLAY"),
@@ -93,10 +95,13 @@ def _draw_take(
         (on_takes.T2M_OT_discard_take, "", "TRASH"),
     ):
         lit = shown and bool(text)
-        row.operator(operator.bl_idname, text=text, icon=icon, depress=lit).index = index
+        row.operator(
+            operator.bl_idname, text=text, icon=icon, depress=lit, translate=False
+        ).index = index
     label = column.row()
     label.active = False
-    label.label(text=f"{take.cleanness:.0%} clean, slides {100 * take.slide:.0f} cm/s")
+    clean, slide = f"{take.cleanness:.0%}", f"{100.0 * take.slide:.0f}"
+    label.label(text=iface("{} clean, slides {} cm/s", clean, slide), translate=False)
 
 
 def _draw_recipe(layout: bpy.types.UILayout, action: bpy.types.Action, *, of_strip: bool) -> None:

@@ -15,6 +15,7 @@ from .asked import Asked, asked_in_panel, make_motions
 from .generating import put_in_scene
 from .models import moves_people
 from .selection import check_target, chosen_armature
+from .translations import iface, rpt
 
 _LARGEST_SEED = 2**31 - 1  # of a field in Blender
 
@@ -30,7 +31,7 @@ class InTask:
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if task.Session.running is not None:
-            cls.poll_message_set("Something is being generated; wait for it or cancel it")
+            cls.poll_message_set(iface("Something is being generated; wait for it or cancel it"))
             return False
         return True
 
@@ -47,9 +48,7 @@ class InTask:
         try:
             begin(self.job(context))
         except T2MError as error:
-            task.Session.notice = task.notice_of(error)
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return task.report_error(self, error)
         return {"FINISHED"}
 
 
@@ -109,8 +108,7 @@ class T2M_OT_place_waiting(bpy.types.Operator):
         try:
             self.report({"INFO"}, task.finish_waiting(context))
         except T2MError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return task.report_error(self, error)
         return {"FINISHED"}
 
 
@@ -142,7 +140,7 @@ class T2M_OT_copy_details(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         context.window_manager.clipboard = task.Session.notice.details
-        self.report({"INFO"}, "Copied")
+        self.report({"INFO"}, rpt("Copied"))
         return {"FINISHED"}
 
 

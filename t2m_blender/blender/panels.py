@@ -10,13 +10,14 @@ from typing import ClassVar
 
 import bpy
 
-from . import operators, task
+from . import defaults, operators, task
 from . import take_operators as on_takes
 from .models import computing
 from .preferences import preferences
 from .rig_map import kept_family
 from .rig_panel import T2M_OT_recognise_rig
 from .selection import selected_armatures
+from .translations import iface, translated
 
 _EXAMPLES = (
     "a person walks forward and waves",
@@ -51,9 +52,12 @@ class T2M_MT_prompts(bpy.types.Menu):
         used = dict.fromkeys(
             str(action["t2m_prompt"]) for action in bpy.data.actions if "t2m_prompt" in action
         )
-        for title, sentences in (("Used", list(used)[-_HISTORY:]), ("Examples", _EXAMPLES)):
+        for title, sentences in (
+            (iface("Used"), list(used)[-_HISTORY:]),
+            (iface("Examples"), _EXAMPLES),
+        ):
             if sentences:
-                self.layout.label(text=title)
+                self.layout.label(text=title, translate=False)
             for sentence in sentences:
                 use = self.layout.operator(
                     operators.T2M_OT_set_prompt.bl_idname, text=sentence, translate=False
@@ -133,10 +137,13 @@ class T2M_PT_advanced(SubPanel, bpy.types.Panel):
         machine = preferences()
         if machine is not None:
             layout.prop(machine, "device")
+        row = layout.row(align=True)
+        row.operator(defaults.T2M_OT_use_defaults.bl_idname, icon="LOOP_BACK")
+        row.operator(defaults.T2M_OT_save_defaults.bl_idname, icon="PREFERENCES")
         info = layout.column(align=True)
         info.active = False
         for words in computing():
-            info.label(text=words)
+            info.label(text=translated(words), translate=False)
 
 
 def _draw_prompts(layout: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
@@ -176,7 +183,8 @@ def _draw_target(fields: bpy.types.UILayout, context: bpy.types.Context) -> None
         if family:
             split = fields.split(factor=0.4)
             split.label()
-            split.label(text=f"{family.replace('_', ' ').title()}, {score:.0%} sure")
+            said = iface("{}, {} sure", family.replace("_", " ").title(), f"{score:.0%}")
+            split.label(text=said, translate=False)
 
 
 def _draw_button(layout: bpy.types.UILayout) -> None:
@@ -186,8 +194,10 @@ def _draw_button(layout: bpy.types.UILayout) -> None:
         row = layout.row(align=True)
         row.scale_y = 1.6
         stopping = running.stopping.is_set()
-        text = "Stopping" if stopping else f"{running.done} of {running.most or '?'}"
-        row.progress(factor=running.share, text=text)
+        text = iface("{} of {}", running.done, running.most or "?")
+        if stopping:
+            text = iface("Stopping")
+        row.progress(factor=running.share, text=text, translate=False)
         row.operator(operators.T2M_OT_cancel.bl_idname, text="", icon="CANCEL")
         return
     button = layout.row()

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import EnumProperty, PointerProperty, StringProperty
 
 from ..engine.errors import T2MError
-from . import models
+from ..engine.pytorch import UNKNOWN, device_states, import_torch
+from . import models, task
+from .defaults import T2M_PG_defaults
+from .translations import iface, rpt, translated
 
 _ADD_ON = __package__.rpartition(".")[0]
 
@@ -57,13 +60,36 @@ class T2M_AP_preferences(bpy.types.AddonPreferences):
         update=lambda self, context: models.look_again(),
     )
 
+    defaults: PointerProperty(type=T2M_PG_defaults)  # type: ignore[valid-type]
+
     def draw(self, context: bpy.types.Context) -> None:
+        self._draw_machine()
+        self._draw_models()
+        self._draw_memory()
+        self._draw_defaults()
+
+    def _draw_machine(self) -> None:
         fields = self.layout.column()
         fields.use_property_split = True
         fields.prop(self, "runtime")
         fields.prop(self, "device")
         for words in models.computing():
-            fields.label(text=words)
+            fields.label(text=translated(words), translate=False)
+        self.layout.label(text="Devices")
+        table = self.layout.box().column(align=True)
+        states = device_states()
+        for item in self.bl_rna.properties["device"].enum_items[1:]:
+            reason = states.get(item.identifier, "")
+            row = table.split(factor=0.35)
+            icon = "QUESTION" if reason == UNKNOWN else "X" if reason else "CHECKMARK"
+            row.label(text=item.name, icon=icon)
+            row.label(text=translated(reason) or iface("Can be used"), translate=False)
+        if UNKNOWN in states.values():
+            self.layout.operator(T2M_OT_find_devices.bl_idname, icon="VIEWZOOM")
+
+    def _draw_models(self) -> None:
+        fields = self.layout.column()
+        fields.use_property_split = True
         fields.prop(self, "model_folder")
         self.layout.label(text="Models")
         table = self.layout.box().column(align=True)
@@ -76,6 +102,25 @@ class T2M_AP_preferences(bpy.types.AddonPreferences):
         row = self.layout.row()
         row.operator(T2M_OT_import_model.bl_idname, icon="IMPORT")
         row.operator(T2M_OT_find_models.bl_idname, icon="FILE_REFRESH")
+
+    def _draw_memory(self) -> None:
+        row = self.layout.row()
+        model = models.last_loaded()
+        if model is None:
+            row.label(text="No model is in memory")
+        else:
+            size = models.held(model) / 1e6
+            said = iface('"{}" is in memory, {} MB', model.name, f"{size:.0f}")
+            row.label(text=said, translate=False)
+        row.operator(T2M_OT_free_memory.bl_idname, icon="TRASH")
+
+    def _draw_defaults(self) -> None:
+        self.layout.label(text="New scenes begin with")
+        fields = self.layout.box().column()
+        fields.use_property_split = True
+        for known in self.defaults.bl_rna.properties:
+            if known.identifier not in ("rna_type", "name"):
+                fields.prop(self.defaults, known.identifier)
 
 
 class T2M_OT_import_model(bpy.types.Operator):
@@ -95,9 +140,8 @@ class T2M_OT_import_model(bpy.types.Operator):
         try:
             name = models.import_model(Path(bpy.path.abspath(self.filepath)))
         except T2MError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, f'The model "{name}" can be chosen under Advanced')
+            return task.report_error(self, error)
+        self.report({"INFO"}, rpt('The model "{}" can be chosen under Advanced', name))
         return {"FINISHED"}
 
 
@@ -110,6 +154,36 @@ class T2M_OT_find_models(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         models.look_again()
+        return {"FINISHED"}
+
+
+class T2M_OT_find_devices(bpy.types.Operator):
+    """Import PyTorch, which takes some seconds, and ask it what it finds"""
+
+    bl_idname = "t2m.find_devices"
+    bl_label = "Look for Devices"
+    bl_options: ClassVar[set[str]] = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            import_torch()
+        except T2MError as error:
+            return task.report_error(self, error)
+        return {"FINISHED"}
+
+
+class T2M_OT_free_memory(bpy.types.Operator):
+    """Forget the model that was loaded; the next press reads it again"""
+
+    bl_idname = "t2m.free_memory"
+    bl_label = "Free Memory"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return models.last_loaded() is not None and task.Session.running is None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        models.unload()
         return {"FINISHED"}
 
 
@@ -133,4 +207,10 @@ def model_folder() -> Path | None:
     return Path(bpy.path.abspath(chosen.model_folder)) if chosen and chosen.model_folder else None
 
 
-CLASSES = (T2M_AP_preferences, T2M_OT_import_model, T2M_OT_find_models)
+CLASSES = (
+    T2M_AP_preferences,
+    T2M_OT_import_model,
+    T2M_OT_find_models,
+    T2M_OT_find_devices,
+    T2M_OT_free_memory,
+)

@@ -53,21 +53,9 @@ class T2M_PG_take(bpy.types.PropertyGroup):
     )
 
 
-class T2M_PG_settings(bpy.types.PropertyGroup):
-    """The panel's fields."""
+class Habits:
+    """Fields of the panel that one sets once: the preferences hold them for new scenes too."""
 
-    prompt: StringProperty(  # type: ignore[valid-type]
-        name="Prompt",
-        description="What the character does, in an English sentence",
-        default="a person walks forward and waves",
-    )
-    next_prompts: CollectionProperty(type=T2M_PG_next_prompt)  # type: ignore[valid-type]
-    seed: IntProperty(  # type: ignore[valid-type]
-        name="Seed",
-        description="The same prompt and seed give the same motion; another seed, another take",
-        min=0,
-        default=0,
-    )
     seed_locked: BoolProperty(  # type: ignore[valid-type]
         name="Lock Seed",
         description="Every press uses this seed; unlocked, each press is a new take",
@@ -80,37 +68,6 @@ class T2M_PG_settings(bpy.types.PropertyGroup):
         soft_max=8,
         max=64,
         default=1,
-    )
-    length: EnumProperty(  # type: ignore[valid-type]
-        name="Length",
-        description="Who decides how long the motion is",
-        items=(
-            ("FREE", "Automatic", "The motion ends when the action is done"),
-            ("SECONDS", "Seconds", "The motion is exactly so many seconds long"),
-            ("FRAMES", "Frames", "The motion is exactly so many frames long"),
-            ("RANGE", "Fit the Frame Range", "From where it begins to the scene's last frame"),
-        ),
-        default="FREE",
-    )
-    seconds: FloatProperty(  # type: ignore[valid-type]
-        name="Seconds",
-        description="How long the motion is",
-        min=0.5,
-        soft_max=10.0,
-        default=4.0,
-        precision=2,
-        step=50,
-    )
-    frames: IntProperty(  # type: ignore[valid-type]
-        name="Frames",
-        description="How many frames the motion has",
-        min=2,
-        soft_max=500,
-        default=96,
-    )
-    loop: BoolProperty(  # type: ignore[valid-type]
-        name="Loop",
-        description="The last pose is the first one again, and the Action plays over and over",
     )
     closeness: EnumProperty(  # type: ignore[valid-type]
         name="Follow the Prompt",
@@ -160,6 +117,64 @@ class T2M_PG_settings(bpy.types.PropertyGroup):
         ),
         default="START",
     )
+    model: StringProperty(  # type: ignore[valid-type]
+        name="Model",
+        description="Which model makes the motion",
+        default=models.DEFAULT,
+        search=lambda self, context, text: [
+            name for name in models.found() if text.lower() in name.lower()
+        ],
+    )
+
+
+class T2M_PG_settings(Habits, bpy.types.PropertyGroup):
+    """The panel's fields."""
+
+    prompt: StringProperty(  # type: ignore[valid-type]
+        name="Prompt",
+        description="What the character does, in an English sentence",
+        default="a person walks forward and waves",
+    )
+    next_prompts: CollectionProperty(  # type: ignore[valid-type]
+        name="Next Prompts", description="What comes after that", type=T2M_PG_next_prompt
+    )
+    seed: IntProperty(  # type: ignore[valid-type]
+        name="Seed",
+        description="The same prompt and seed give the same motion; another seed, another take",
+        min=0,
+        default=0,
+    )
+    length: EnumProperty(  # type: ignore[valid-type]
+        name="Length",
+        description="Who decides how long the motion is",
+        items=(
+            ("FREE", "Automatic", "The motion ends when the action is done"),
+            ("SECONDS", "Seconds", "The motion is exactly so many seconds long"),
+            ("FRAMES", "Frames", "The motion is exactly so many frames long"),
+            ("RANGE", "Fit the Frame Range", "From where it begins to the scene's last frame"),
+        ),
+        default="FREE",
+    )
+    seconds: FloatProperty(  # type: ignore[valid-type]
+        name="Seconds",
+        description="How long the motion is",
+        min=0.5,
+        soft_max=10.0,
+        default=4.0,
+        precision=2,
+        step=50,
+    )
+    frames: IntProperty(  # type: ignore[valid-type]
+        name="Frames",
+        description="How many frames the motion has",
+        min=2,
+        soft_max=500,
+        default=96,
+    )
+    loop: BoolProperty(  # type: ignore[valid-type]
+        name="Loop",
+        description="The last pose is the first one again, and the Action plays over and over",
+    )
     track: StringProperty(  # type: ignore[valid-type]
         name="Track", description="Track of the NLA that the strip goes on; empty for a new one"
     )
@@ -171,14 +186,6 @@ class T2M_PG_settings(bpy.types.PropertyGroup):
         description="Frames over which the strip fades out",
         min=0.0,
         soft_max=30.0,
-    )
-    model: StringProperty(  # type: ignore[valid-type]
-        name="Model",
-        description="Which model makes the motion",
-        default=models.DEFAULT,
-        search=lambda self, context, text: [
-            name for name in models.found() if text.lower() in name.lower()
-        ],
     )
 
 

@@ -8,7 +8,9 @@ import bpy
 from . import (
     assets,
     cli,
+    defaults,
     edit_operators,
+    menu,
     models,
     motion_panels,
     operators,
@@ -20,13 +22,17 @@ from . import (
     take_operators,
     take_pictures,
     task,
+    transfer_panel,
+    translations,
 )
 
 _CLASSES = (
-    *preferences.CLASSES,
     *properties.CLASSES,
     rig_panel.T2M_PG_rig,
-    rig_panel.T2M_PG_placement,
+    transfer_panel.T2M_PG_placement,
+    defaults.T2M_PG_defaults,
+    *preferences.CLASSES,
+    *defaults.CLASSES,
     *operators.CLASSES,
     *take_operators.CLASSES,
     *edit_operators.CLASSES,
@@ -34,23 +40,28 @@ _CLASSES = (
     rig_panel.T2M_OT_recognise_rig,
     rig_panel.T2M_OT_forget_rig,
     rig_panel.T2M_OT_save_rig_preset,
-    rig_panel.T2M_OT_relock_feet,
+    transfer_panel.T2M_OT_relock_feet,
     smpl_body.T2M_OT_add_smpl_body,
     smpl_body.T2M_OT_save_smpl_parameters,
     *panels.CLASSES,
     *motion_panels.CLASSES,
     rig_panel.T2M_PT_rig,
-    rig_panel.T2M_PT_placement,
+    transfer_panel.T2M_PT_placement,
+    *menu.CLASSES,
 )
 
 
 def register() -> None:
+    translations.register()
     for registered in _CLASSES:
         bpy.utils.register_class(registered)
     properties.register()
     rig_panel.register()
+    transfer_panel.register()
     smpl_body.register()
     take_pictures.register()
+    menu.register()
+    defaults.register()
     task.register()
     cli.register()
 
@@ -58,10 +69,14 @@ def register() -> None:
 def unregister() -> None:
     cli.unregister()
     task.unregister()
+    defaults.unregister()
     models.unload()
+    menu.unregister()
     take_pictures.unregister()
     smpl_body.unregister()
+    transfer_panel.unregister()
     rig_panel.unregister()
     properties.unregister()
     for registered in reversed(_CLASSES):
         bpy.utils.unregister_class(registered)
+    translations.unregister()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panel "Rig": which bone is which joint, and how motions are put on the rig.
+"""The panel "Rig": which bone is which joint.
 
 Nothing is recognised while drawing: the panel shows the map that is kept with the armature, and a
 button makes one.
@@ -10,14 +10,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty, StringProperty
+from bpy.props import PointerProperty, StringProperty
 
 from ..engine.errors import T2MError
 from ..engine.skeleton import HUMANML3D
 from ..retarget.bone_map import READ_JOINTS, bone_map_from_json
 from .armature import armature_to_rig
-from .relocking import relock_feet
-from .rig_keys import PlacementOptions
 from .rig_map import (
     bone_map_of,
     forget_map,
@@ -28,6 +26,8 @@ from .rig_map import (
     write_preset,
 )
 from .selection import selected_armatures
+from .task import report_error
+from .translations import iface, rpt, translated
 
 # Rows of the panel: a label and the joint, sides below each other.
 _ROWS = (
@@ -78,65 +78,7 @@ class T2M_PG_rig(bpy.types.PropertyGroup):
 T2M_PG_rig.__annotations__ = {joint: _joint_property(joint) for joint in HUMANML3D.joint_names}
 
 
-class T2M_PG_placement(bpy.types.PropertyGroup):
-    """How motions are put on rigs; kept with the scene."""
-
-    foot_lock: BoolProperty(  # type: ignore[valid-type]
-        name="Foot Lock",
-        description="Planted feet stand still; markers on the Action tell where",
-        default=True,
-    )
-    travel: EnumProperty(  # type: ignore[valid-type]
-        name="Travel",
-        description="Where the way over the floor goes",
-        items=(
-            ("hips", "With the Hips", "The hips carry the figure along"),
-            ("root", "Root Bone", "The root bone carries the figure along (root motion)"),
-            ("none", "In Place", "The figure stays where it is"),
-        ),
-        default="hips",
-    )
-    ik_hands: BoolProperty(  # type: ignore[valid-type]
-        name="IK Hands",
-        description="Control rigs: key hands by their IK controls and pole targets",
-    )
-    ik_feet: BoolProperty(  # type: ignore[valid-type]
-        name="IK Feet",
-        description="Control rigs: key feet by their IK controls and pole targets",
-    )
-    joint_limits: BoolProperty(  # type: ignore[valid-type]
-        name="Joint Limits",
-        description="Keep joints within what people can do",
-    )
-    reduce_keys: BoolProperty(  # type: ignore[valid-type]
-        name="Fewer Keys",
-        description="Smooth curves of fewer keys that stay close to the full motion",
-    )
-    key_error: FloatProperty(  # type: ignore[valid-type]
-        name="Within",
-        description="By how much leaving out keys may turn a bone away from the full motion",
-        subtype="ANGLE",
-        min=0.0001,
-        max=0.2,
-        default=0.0087,
-        precision=2,
-    )
-
-
-def placement_options(scene: bpy.types.Scene) -> PlacementOptions:
-    """What the panel's fields ask for."""
-    asked = scene.t2m_placement
-    parts = (("hands", asked.ik_hands), ("feet", asked.ik_feet))
-    return PlacementOptions(
-        foot_lock=asked.foot_lock,
-        travel=asked.travel,
-        joint_limits=asked.joint_limits,
-        ik=frozenset(part for part, wanted in parts if wanted),
-        key_error=asked.key_error if asked.reduce_keys else None,
-    )
-
-
-class _OnArmature:
+class OnArmature:
     """Operators that work on the armature which would move."""
 
     bl_options: ClassVar[set[str]] = {"UNDO"}
@@ -150,12 +92,11 @@ class _OnArmature:
         try:
             self.report({"INFO"}, self.work(context, armature))
         except T2MError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return report_error(self, error)
         return {"FINISHED"}
 
 
-class T2M_OT_recognise_rig(_OnArmature, bpy.types.Operator):
+class T2M_OT_recognise_rig(OnArmature, bpy.types.Operator):
     """Find out which bone is which joint, and keep it with the armature"""
 
     bl_idname = "t2m.recognise_rig"
@@ -164,11 +105,11 @@ class T2M_OT_recognise_rig(_OnArmature, bpy.types.Operator):
     def work(self, context: bpy.types.Context, armature: bpy.types.Object) -> str:
         found = recognise(armature, armature_to_rig(armature))
         for note in found.notes:
-            self.report({"WARNING"}, note)
-        return f'"{armature.name}": {found.family}, {len(found.bones)} joints'
+            self.report({"WARNING"}, translated(note))
+        return rpt('"{}": {}, {} joints', armature.name, found.family, len(found.bones))
 
 
-class T2M_OT_forget_rig(_OnArmature, bpy.types.Operator):
+class T2M_OT_forget_rig(OnArmature, bpy.types.Operator):
     """Take the kept bones away; the armature is recognised whenever a motion is put on it"""
 
     bl_idname = "t2m.forget_rig"
@@ -176,10 +117,10 @@ class T2M_OT_forget_rig(_OnArmature, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context, armature: bpy.types.Object) -> str:
         forget_map(armature)
-        return f'"{armature.name}" is recognised anew at each press'
+        return rpt('"{}" is recognised anew at each press', armature.name)
 
 
-class T2M_OT_save_rig_preset(_OnArmature, bpy.types.Operator):
+class T2M_OT_save_rig_preset(OnArmature, bpy.types.Operator):
     """Save these bone names as a preset, so that rigs like this one are recognised by them"""
 
     bl_idname = "t2m.save_rig_preset"
@@ -196,18 +137,7 @@ class T2M_OT_save_rig_preset(_OnArmature, bpy.types.Operator):
         rig = armature_to_rig(armature)
         text = kept_text(armature)
         known = bone_map_from_json(text, rig) if text else bone_map_of(armature, rig)
-        return f"Saved as {write_preset(known, self.title)}"
-
-
-class T2M_OT_relock_feet(_OnArmature, bpy.types.Operator):
-    """Hold the feet where the Action's pose markers say: move, delete or add markers, then press"""
-
-    bl_idname = "t2m.relock_feet"
-    bl_label = "Re-apply Foot Lock"
-
-    def work(self, context: bpy.types.Context, armature: bpy.types.Object) -> str:
-        held = relock_feet(context, armature)
-        return f"{held} contacts held"
+        return rpt("Saved as {}", write_preset(known, self.title))
 
 
 class T2M_PT_rig(bpy.types.Panel):
@@ -238,32 +168,6 @@ class T2M_PT_rig(bpy.types.Panel):
         row.operator(T2M_OT_forget_rig.bl_idname, text="", icon="X")
 
 
-class T2M_PT_placement(bpy.types.Panel):
-    """How motions are put on the rig."""
-
-    bl_label = "Transfer"
-    bl_parent_id = "T2M_PT_main"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "T2M"
-    bl_options: ClassVar[set[str]] = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, asked = self.layout, context.scene.t2m_placement
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        layout.prop(asked, "travel")
-        layout.prop(asked, "foot_lock")
-        layout.prop(asked, "joint_limits")
-        column = layout.column(heading="Control Rigs")
-        column.prop(asked, "ik_hands")
-        column.prop(asked, "ik_feet")
-        layout.prop(asked, "reduce_keys")
-        if asked.reduce_keys:
-            layout.prop(asked, "key_error")
-        layout.operator(T2M_OT_relock_feet.bl_idname, icon="CON_KINEMATIC")
-
-
 def _draw_bones(
     layout: bpy.types.UILayout,
     armature: bpy.types.Object,
@@ -281,17 +185,16 @@ def _draw_bones(
         sure = parts.row()
         sure.alignment = "RIGHT"
         sure.active = confidence < _SURE
-        sure.label(text=f"{confidence:.0%}" if bone else "")
+        sure.label(text=f"{confidence:.0%}" if bone else "", translate=False)
     unsure = [joint for joint, (_, confidence) in kept.items() if confidence < _SURE]
     if unsure:
-        layout.label(text=f"Look at the {len(unsure)} bones below {_SURE:.0%}", icon="QUESTION")
+        said = iface("Look at the {} bones below {}", len(unsure), f"{_SURE:.0%}")
+        layout.label(text=said, translate=False, icon="QUESTION")
 
 
 def register() -> None:
     bpy.types.Object.t2m_rig = PointerProperty(type=T2M_PG_rig)
-    bpy.types.Scene.t2m_placement = PointerProperty(type=T2M_PG_placement)
 
 
 def unregister() -> None:
-    del bpy.types.Scene.t2m_placement
     del bpy.types.Object.t2m_rig

@@ -28,6 +28,8 @@ from .armature import (
 )
 from .posing import pose_bones
 from .selection import scene_rate
+from .task import report_error
+from .translations import rpt
 
 MODEL, BETAS = "t2m_smpl_model", "t2m_smpl_betas"
 """Custom properties of the armature: the model's file and the shape that it was given."""
@@ -126,9 +128,8 @@ class T2M_OT_add_smpl_body(bpy.types.Operator, ImportHelper):
         try:
             armature = make_body(context, Path(self.filepath), np.array(self.betas))
         except T2MError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, f'"{armature.name}" is ready: type a prompt and generate')
+            return report_error(self, error)
+        self.report({"INFO"}, rpt('"{}" is ready: type a prompt and generate', armature.name))
         return {"FINISHED"}
 
 
@@ -149,9 +150,8 @@ class T2M_OT_save_smpl_parameters(bpy.types.Operator, ExportHelper):
         try:
             frames = write_parameters(context, context.object, Path(self.filepath))
         except T2MError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, f"{frames} frames saved")
+            return report_error(self, error)
+        self.report({"INFO"}, rpt("{} frames saved", frames))
         return {"FINISHED"}
 
 

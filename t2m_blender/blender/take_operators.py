@@ -18,6 +18,7 @@ from .nla import chosen_strip, push_down, put_on_strip, replace_action, strips_o
 from .operators import InTask
 from .selection import lone_armature, selected_armatures
 from .takes import discard_take, keep_take, play_own_action, show_take
+from .translations import rpt
 
 
 class _OnTake:
@@ -37,8 +38,7 @@ class _OnTake:
         try:
             self.work(context, armature)
         except T2MError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return task.report_error(self, error)
         return {"FINISHED"}
 
 
@@ -60,7 +60,7 @@ class T2M_OT_keep_take(_OnTake, bpy.types.Operator):
 
     def work(self, context: bpy.types.Context, armature: bpy.types.Object) -> None:
         action = keep_take(armature, self.index)
-        said, settings = f'"{action.name}" is kept', context.scene.t2m
+        said, settings = rpt('"{}" is kept', action.name), context.scene.t2m
         if settings.where == "STRIP":
             own = play_own_action(armature)
             blend = (settings.blend_in, settings.blend_out)
@@ -109,9 +109,8 @@ class T2M_OT_push_down(bpy.types.Operator):
             blend = (settings.blend_in, settings.blend_out)
             name = push_down(armature, track=settings.track, blend=blend)
         except T2MError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, f'New strip "{name}"')
+            return task.report_error(self, error)
+        self.report({"INFO"}, rpt('New strip "{}"', name))
         return {"FINISHED"}
 
 
@@ -169,7 +168,7 @@ def _replace(context: bpy.types.Context, asked: Asked, generated: object, old: i
     armature, said = asked.place.find_armature(), []
     if old is None:
         place(context, asked.place, generated, armature, said)
-        said.insert(0, f'New Action "{current_action(armature)[0].name}"')
+        said.insert(0, rpt('New Action "{}"', current_action(armature)[0].name))
         return ". ".join(said)
     strips = [strip for strip in strips_of(armature) if strip.action.session_uid == old]
     chosen = chosen_strip(armature)
@@ -181,7 +180,7 @@ def _replace(context: bpy.types.Context, asked: Asked, generated: object, old: i
     action, _ = current_action(armature)
     set_action(armature, *before)
     replace_action(strip, action)
-    said.insert(0, f'The strip "{strip.name}" plays "{action.name}" now')
+    said.insert(0, rpt('The strip "{}" plays "{}" now', strip.name, action.name))
     return ". ".join(said)
 
 
@@ -198,10 +197,9 @@ class T2M_OT_copy_recipe(_OnRecipe, bpy.types.Operator):
             if not recipe:
                 raise InputError(f'The Action "{action.name}" was not generated: no recipe.')
         except T2MError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return task.report_error(self, error)
         context.window_manager.clipboard = json.dumps(recipe, indent=1, ensure_ascii=False)
-        self.report({"INFO"}, "Recipe copied")
+        self.report({"INFO"}, rpt("Recipe copied"))
         return {"FINISHED"}
 
 

@@ -24,6 +24,7 @@ import bpy
 
 from .. import version
 from ..engine.errors import Cancelled, InputError, T2MError
+from .translations import rpt, translated
 
 OnProgress = Callable[[int, int], None]
 IsCancelled = Callable[[], bool]
@@ -190,14 +191,24 @@ def details_of(error: BaseException) -> str:
 def notice_of(error: Exception) -> Notice:
     """What the panel says about an error: ours are sentences, others are a mistake of ours."""
     if isinstance(error, Cancelled):
-        return Notice(text="Cancelled; nothing was changed.")
+        return Notice(text=rpt("Cancelled; nothing was changed."))
     if isinstance(error, T2MError):
-        return Notice(text=str(error), details=details_of(error))
-    return Notice(
-        text=f"Something unexpected happened ({type(error).__name__}): press Copy Details and "
-        "report them. Nothing was changed.",
-        details=details_of(error),
+        return Notice(text=translated(str(error)), details=details_of(error))
+    unexpected = rpt(
+        "Something unexpected happened ({}): press Copy Details and report them. Nothing was "
+        "changed.",
+        type(error).__name__,
     )
+    return Notice(text=unexpected, details=details_of(error))
+
+
+def report_error(operator: bpy.types.Operator, error: T2MError) -> set[str]:
+    """Says an error where Blender reports, and in the panel with details to copy; what `execute`
+    returns then.
+    """
+    Session.notice = notice_of(error)
+    operator.report({"ERROR"}, Session.notice.text)
+    return {"CANCELLED"}
 
 
 def _check_idle() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ from types import ModuleType
 
 from .errors import RuntimeMissingError
 
-__all__ = ["devices", "import_torch", "torch_state"]
+__all__ = ["UNKNOWN", "device_states", "devices", "import_torch", "torch_state"]
 
 
 @lru_cache(maxsize=1)
@@ -84,3 +85,41 @@ def devices() -> list[str]:
         "mps": torch.backends.mps.is_available(),
     }
     return [*(name for name, here in available.items() if here), "cpu"]
+
+
+UNKNOWN = "not looked for yet"
+
+
+def device_states() -> dict[str, str]:
+    """Each device that needs PyTorch -> why it cannot be used here, "" where it can; PyTorch is not
+    imported for it, so that more is known after somebody has.
+    """
+    if not _builds():
+        return dict.fromkeys(("cuda", "mps", "xpu"), torch_state())
+    torch = sys.modules.get("torch")
+    try:
+        usable = devices() if torch is not None else []
+    except RuntimeMissingError:
+        return dict.fromkeys(("cuda", "mps", "xpu"), "PyTorch is broken")
+    states = {}
+    for name, built in _builds().items():
+        if not built:
+            states[name] = "only on a Mac" if name == "mps" else "this PyTorch is not built for it"
+        elif torch is None:
+            states[name] = UNKNOWN
+        else:
+            states[name] = "" if name in usable else "none is found; is its driver installed?"
+    return states
+
+
+@lru_cache(maxsize=1)
+def _builds() -> dict[str, bool]:
+    """Which devices the PyTorch that is installed was built for; empty without PyTorch."""
+    version = _torch_version()
+    if version is None or "__version__" not in version:
+        return {}
+    return {
+        "cuda": bool(version.get("cuda") or version.get("hip")),
+        "mps": sys.platform == "darwin",
+        "xpu": bool(version.get("xpu")),
+    }
