@@ -22,7 +22,10 @@ MAY_KNOW = {
     "training": {"engine", "retarget"},
 }
 # The files of the engine that know torch; all others are NumPy only.
-TORCH = {"codebook", "vqvae", "gpt", "official", "torch_runtime", "pytorch", "unfilled"}
+TORCH = {
+    *("codebook", "vqvae", "gpt", "int8_linear", "official", "torch_runtime", "pytorch"),
+    "unfilled",
+}
 OUTSIDE_ALLOWED = {
     "retarget": {"numpy"},
     "command": {"numpy"},

@@ -238,8 +238,7 @@ class Block(nn.Module):
         """
         normed = self.attention_norm(x)
         query, keys, values = (
-            project(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for project in (self.query, self.key, self.value)
+            part.view(*x.shape[:2], self.heads, -1).transpose(1, 2) for part in self.project(normed)
         )
         if cached is not None:
             all_keys, all_values, place = cached
@@ -250,6 +249,10 @@ class Block(nn.Module):
         x = x + self._drop(self.attention_out(mixed.transpose(1, 2).flatten(2)))
         fed = self.feed_out(functional.gelu(self.feed_in(self.feed_norm(x))))
         return x + self._drop(fed), keys, values
+
+    def project(self, normed: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values [B, L, C]."""
+        return self.query(normed), self.key(normed), self.value(normed)
 
     def _drop(self, x: Tensor) -> Tensor:
         return functional.dropout(x, self.dropout, self.training)

@@ -3,6 +3,7 @@
 
 A step of the GPT, guidance and the drawing of a token stay on the device. On CUDA and ROCm the step
 is recorded once for a batch size and played again (a CUDA graph): one call in place of hundreds.
+On a CPU a large model whose file has int8 rows is computed with them as they are.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, WidenedTensors
 from .configs import GPTConfig, VQVAEConfig
 from .errors import OutOfMemory
 from .gpt import GPT, TextCondition
+from .int8_linear import Int8Linear, int8_pays, use_int8
 from .sampling import Sampling
 from .text import TextFeatures
 from .unfilled import Unfilled
@@ -27,23 +29,31 @@ from .vqvae import VQVAE
 
 __all__ = ["TorchRuntime", "load_networks"]
 
-HALF_FROM = 50_000_000
-"""Parameters from which a GPU is given 16 bits: below, it waits for calls and not for weights."""
+NARROW_FROM = 50_000_000
+"""Weights from which a GPU is given 16 bits, and a CPU int8 rows as they are: below, a step waits
+for its calls and not for its weights."""
 
 
-def load_networks(checkpoint: Checkpoint) -> tuple[GPT, VQVAE]:
+def load_networks(checkpoint: Checkpoint, *, int8: bool = False) -> tuple[GPT, VQVAE]:
     """The networks with the checkpoint's weights on the CPU, in eval mode; nothing is initialised.
+
+    Args:
+        checkpoint: Whose networks.
+        int8: Leave the GPT's int8 rows as they are; see `int8_linear.py`.
 
     Raises:
         ValueError, TypeError, RuntimeError: The tensors do not fit the configuration.
     """
     with Unfilled():
         networks = (GPT(GPTConfig(**checkpoint.gpt)), VQVAE(VQVAEConfig(**checkpoint.vqvae)))
+    tensors, taken = checkpoint.tensors, set()
+    if int8 and isinstance(tensors, WidenedTensors):
+        taken = use_int8(networks[0], tensors)
     for network, prefix in zip(networks, ("gpt.", "vqvae."), strict=True):
         state = {
-            name.removeprefix(prefix): torch.from_numpy(np.require(tensor, requirements="W"))
-            for name, tensor in checkpoint.tensors.items()
-            if name.startswith(prefix)
+            name.removeprefix(prefix): torch.from_numpy(np.require(tensors[name], requirements="W"))
+            for name in tensors
+            if name.startswith(prefix) and name not in taken
         }
         network.load_state_dict(state, assign=True)
         network.eval()
@@ -64,17 +74,19 @@ class TorchRuntime:
 
     def __init__(self, checkpoint: Checkpoint, device: str) -> None:
         self.device = torch.device(device)
-        gpt, vqvae = load_networks(checkpoint)
-        size = sum(parameter.numel() for parameter in gpt.parameters())
+        large = GPTConfig(**checkpoint.gpt).weights >= NARROW_FROM
         with _memory_checked():
+            int8 = large and device == "cpu" and int8_pays()
+            gpt, vqvae = load_networks(checkpoint, int8=int8)
             self._vqvae = vqvae.to(self.device)
-            self._gpt = gpt.to(self.device, _number_type(self.device, size))
+            self._gpt = gpt.to(self.device, _number_type(self.device, large))
         self._steps: dict[tuple[int, Sampling], _Step] = {}
 
     @property
     def name(self) -> str:
         place = "the CPU" if self.device.type == "cpu" else self.device.type
-        return f"PyTorch on {place}"
+        int8 = any(isinstance(module, Int8Linear) for module in self._gpt.modules())
+        return f"PyTorch on {place}{' with int8 weights' if int8 else ''}"
 
     @torch.inference_mode()
     def begin(self, text: TextFeatures, sampling: Sampling) -> TorchWriting:
@@ -235,8 +247,8 @@ def _recorded(work: Callable[[], Tensor], reset: Callable[[], object]) -> Callab
     return play
 
 
-def _number_type(device: torch.device, size: int) -> torch.dtype:
-    if device.type == "cpu" or size < HALF_FROM:
+def _number_type(device: torch.device, large: bool) -> torch.dtype:
+    if device.type == "cpu" or not large:
         return torch.float32
     if device.type == "mps" or (device.type == "cuda" and not torch.cuda.is_bf16_supported()):
         return torch.float16

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from t2m_blender.engine import torch_runtime
 from t2m_blender.engine.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from t2m_blender.engine.configs import GPTConfig, VQVAEConfig
 from t2m_blender.engine.errors import CheckpointError, T2MError
@@ -262,11 +263,15 @@ def main(folder: Path, parity: Path | None) -> dict[str, Any]:
         judge(kind, path, lambda path: open_and_use(path, "numpy"))
         if kind in ("config number", "wrong shape", "missing"):  # the rest ends before a runtime
             judge(kind, path, lambda path: open_and_use(path, "torch"))
-    for kind, content in broken_rows(whole_model(folder / "int8.safetensors", "int8")):
-        path.write_bytes(content)
-        for runtime in ("numpy", "torch"):
-            judge(kind, path, lambda path, runtime=runtime: open_and_use(path, runtime))
-    open_and_use(folder / "int8.safetensors", "numpy")
+    torch_runtime.NARROW_FROM = 0  # int8 rows are used as they are
+    whole = whole_model(folder / "int8.safetensors", "int8")
+    for kind, content in (*broken_rows(whole), *broken_models(whole)):
+        if kind in ("scale", "wrong shape", "missing"):
+            path.write_bytes(content)
+            for runtime in ("numpy", "torch"):
+                judge(kind, path, lambda path, runtime=runtime: open_and_use(path, runtime))
+    for runtime in ("numpy", "torch"):
+        open_and_use(folder / "int8.safetensors", runtime)
     path.write_bytes(_zip_of_zeros())
     judge("zip bomb", path, read_checkpoint)
     if parity is not None:

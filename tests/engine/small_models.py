@@ -116,6 +116,7 @@ def small_model(
     vqvae: dict[str, Any] | None = None,
     skeleton: Skeleton = HUMANML3D,
     sampling: dict[str, float] | None = None,
+    weights: str = "fp16",
 ) -> Path:
     """Write a model file whose sizes are those above, but for what is given."""
     features = {"feature_size": skeleton.feature_size}
@@ -132,5 +133,5 @@ def small_model(
         licence="GPL-3.0-or-later",
         origin="untrained, for tests",
     )
-    write_checkpoint(path, checkpoint)
+    write_checkpoint(path, checkpoint, weights=weights)
     return path

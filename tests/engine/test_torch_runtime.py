@@ -14,8 +14,9 @@ from small_models import small_model
 
 torch = pytest.importorskip("torch")
 
+from t2m_blender.engine import int8_linear, torch_runtime
 from t2m_blender.engine import sampling as numpy_sampling
-from t2m_blender.engine import torch_runtime
+from t2m_blender.engine.checkpoint import narrow
 from t2m_blender.engine.errors import OutOfMemory
 from t2m_blender.engine.generate import TextToMotion, generate, generate_batch, load_model
 from t2m_blender.engine.sampling import Sampling
@@ -35,11 +36,24 @@ def both(path: Path) -> list[TextToMotion]:
     return [load_model(path, runtime=name, device="cpu") for name in ("numpy", "torch")]
 
 
+WITH_INT8 = pytest.mark.skipif(
+    not int8_linear.is_exact(), reason="this processor does not multiply bytes exactly"
+)
+
+
+@pytest.mark.parametrize("weights", ["fp16", pytest.param("int8", marks=WITH_INT8)])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_tokens_and_features_are_those_of_numpy(
-    tmp_path: Path, sizes: dict[str, dict[str, Any]]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sizes: dict[str, dict[str, Any]],
+    weights: str,
 ) -> None:
-    models = both(small_model(tmp_path / "a.safetensors", **sizes))
+    """Also where int8 rows are multiplied as they are, which large models are."""
+    monkeypatch.setattr(torch_runtime, "NARROW_FROM", 0)
+    monkeypatch.setattr(torch_runtime, "int8_pays", lambda: True)
+    models = both(small_model(tmp_path / "a.safetensors", weights=weights, **sizes))
+    assert ("int8" in models[1].runtime.name) == (weights == "int8")
     lengths = [None, 1.1, 2.4, None]
     for seed in range(3):
         made = [
@@ -55,6 +69,45 @@ def test_tokens_and_features_are_those_of_numpy(
     assert np.array_equal(*codes)
     decoded = [model.runtime.decode(codes[0]) for model in models]
     np.testing.assert_allclose(*decoded, atol=1e-5)
+
+
+@WITH_INT8
+@pytest.mark.parametrize("batch", [1, 7])
+def test_int8_rows_are_as_exact_as_float32(batch: int) -> None:
+    """Rows of any size, inputs of any size, one far larger than the others."""
+    random = np.random.default_rng(0)
+    rows, scale = narrow(random.normal(size=(49, 260)) * 10.0 ** random.integers(-6, 3, (49, 1)))
+    bias = random.normal(size=49).astype(np.float32)
+    layer = int8_linear.Int8Linear(rows, scale, bias)
+    wide = (rows * scale[:, None]).astype(np.float32)
+    for size in (1e-12, 1.0, 1e12):
+        x = (size * random.normal(size=(batch, 2, 260))).astype(np.float32)
+        x[0, 0, 3] *= 1000.0
+        x[-1, -1] = 0.0
+        exact = x.astype(np.float64) @ wide.T.astype(np.float64)
+        bound = 3e-7 * np.abs(x).max(axis=-1, keepdims=True) * np.abs(wide).sum(axis=1)
+        with torch.inference_mode():
+            found = layer(torch.from_numpy(x)).numpy()
+        assert found.shape == (batch, 2, 49)
+        assert np.all(np.abs(found - exact - bias) <= bound + 1e-6 * np.abs(bias))
+        assert np.array_equal(found[-1, -1], bias)
+
+
+def test_without_such_products_int8_rows_are_widened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_runtime, "NARROW_FROM", 0)
+    monkeypatch.setattr(int8_linear, "Int8Linear", raising)
+    int8_linear.int8_pays.cache_clear()
+    models = both(small_model(tmp_path / "a.safetensors", weights="int8"))
+    int8_linear.int8_pays.cache_clear()
+    assert models[1].runtime.name == "PyTorch on the CPU"
+    one, other = (generate(PROMPTS[0], model=model, seed=1).tokens for model in models)
+    assert np.array_equal(one, other)
+
+
+def raising(*_: object) -> None:
+    raise AttributeError("'_OpNamespace' 'onednn' object has no attribute 'qlinear_prepack'")
 
 
 def test_the_embedded_model_writes_the_same_in_both() -> None:

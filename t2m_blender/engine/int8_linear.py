@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Layers that multiply with a file's int8 rows as they are: a quarter of float32's bytes.
+
+One clip on a CPU takes as long as its weights take to be read, once a token. Reading them narrow
+loses nothing: the numbers of an input become whole numbers of 24 bits, as fine as float32, and
+oneDNN multiplies their three bytes with the rows in whole numbers, exactly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .checkpoint import WidenedTensors
+from .gpt import GPT, Block
+from .layers import tensor_of
+
+__all__ = ["Int8Linear", "int8_pays", "is_exact", "use_int8"]
+
+_BYTES = 3
+_MIDDLE = 128  # a byte b stands for b - 128
+_OFFSET = sum(_MIDDLE * 256**place for place in range(_BYTES))
+_LARGEST = 127 * 256 ** (_BYTES - 1)
+_TRIAL = 2048  # rows and columns
+
+
+class Int8Linear(nn.Module):
+    """`nn.Linear` of int8 rows [out, in] with scales [out], and a bias [out] or none."""
+
+    def __init__(
+        self, rows: NDArray[np.int8], scale: NDArray[Any], bias: NDArray[Any] | None
+    ) -> None:
+        super().__init__()
+        operations: Any = torch.ops.onednn
+        self._product = operations.qlinear_pointwise
+        self._rows = operations.qlinear_prepack(_tensor(rows), None)
+        self._scale = _tensor(scale.astype(np.float32) / np.float32(_LARGEST))
+        self._zeros = torch.zeros(len(rows), dtype=torch.int64)
+        self._bias = torch.zeros(1) if bias is None else _tensor(bias.astype(np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., in] -> [..., out]."""
+        flat = x.reshape(-1, x.shape[-1])
+        size = flat.abs().amax(dim=1, keepdim=True).clamp_(min=1e-30)
+        whole = (flat / size).mul_(_LARGEST).round_().int().add_(_OFFSET)
+        places = whole.view(torch.uint8).view(*flat.shape, 4)[..., :_BYTES]  # the lowest first
+        low, middle, high = self._product(
+            places.permute(2, 0, 1).reshape(-1, flat.shape[1]), 1.0, _MIDDLE,
+            self._rows, self._scale, self._zeros, None,
+            1.0, 0, torch.float32, "none", [], "",
+        ).chunk(_BYTES)  # fmt: skip
+        together = low.add_(middle, alpha=256.0).add_(high, alpha=256.0**2)
+        return torch.addcmul(self._bias, together, size).view(*x.shape[:-1], -1)
+
+    def thirds(self, x: Tensor) -> tuple[Tensor, ...]:
+        """[..., in] -> three of [..., out / 3]."""
+        return self(x).chunk(3, dim=-1)
+
+
+@lru_cache(maxsize=1)
+def int8_pays() -> bool:
+    """Whether this PyTorch on this processor is exact with int8 rows, and faster than float32."""
+    rows = _trial_rows()
+    if not is_exact(rows):
+        return False
+    narrow, wide = Int8Linear(rows, np.ones(_TRIAL), None), torch.from_numpy(rows).float()
+    x = torch.ones(1, _TRIAL)
+    with torch.inference_mode():
+        return _fastest(lambda: narrow(x)) < _fastest(lambda: functional.linear(x, wide))
+
+
+def is_exact(rows: NDArray[np.int8] | None = None) -> bool:
+    """Whether bytes are multiplied exactly: some processors add them in 16 bits, which overflow."""
+    rows = _trial_rows() if rows is None else rows
+    with torch.inference_mode():
+        try:
+            found = Int8Linear(rows, np.ones(_TRIAL), None)(torch.ones(1, _TRIAL))[0]
+        except (AttributeError, NotImplementedError, RuntimeError, TypeError):
+            return False  # this PyTorch has no such product
+    return np.array_equal(found.numpy(), rows.sum(axis=1, dtype=np.float32))
+
+
+def _trial_rows() -> NDArray[np.int8]:
+    rows = np.full((_TRIAL, _TRIAL), 127, np.int8)
+    rows[::2] = -127
+    return rows
+
+
+def _fastest(work: Callable[[], object]) -> float:
+    """Seconds of the fastest of three."""
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def use_int8(gpt: GPT, tensors: WidenedTensors) -> set[str]:
+    """Replaces the layers that every token goes through, where the file has int8 rows of them.
+
+    Returns:
+        The names of the tensors that are in use now, and need not be loaded.
+
+    Raises:
+        ValueError: A tensor is missing or of another shape than the configuration says.
+    """
+    taken: set[str] = set()
+
+    def joined(*layers: str) -> Int8Linear | None:
+        """Layers of one input as one, its outputs side by side."""
+        rows, scales, biases = [], [], []
+        for layer in layers:
+            linear = gpt.get_submodule(layer)
+            assert isinstance(linear, nn.Linear)
+            name, shape = f"gpt.{layer}.weight", (linear.out_features, linear.in_features)
+            narrow = tensors.narrow(name) if name in tensors else None
+            if narrow is None:
+                return None
+            if narrow[0].shape != shape:
+                raise ValueError(f"{name} is {list(narrow[0].shape)}, not {list(shape)}")
+            rows.append(narrow[0])
+            scales.append(narrow[1])
+            if linear.bias is not None:
+                biases.append(tensor_of(tensors, f"gpt.{layer}.bias", shape[:1]))
+        kinds = ("weight", "bias") if biases else ("weight",)
+        taken.update(f"gpt.{layer}.{kind}" for layer in layers for kind in kinds)
+        bias = np.concatenate(biases) if biases else None
+        return Int8Linear(np.concatenate(rows), np.concatenate(scales), bias)
+
+    for index, block in enumerate(gpt.blocks):
+        layer = joined(*(f"blocks.{index}.{name}" for name in ("query", "key", "value")))
+        if layer is not None:
+            assert isinstance(block, Block)
+            block.project = layer.thirds  # type: ignore[assignment, method-assign]
+            block.query = block.key = block.value = None  # type: ignore[assignment]
+    rooms = ("blocks.", "refiners.", "head")
+    for name, module in list(gpt.named_modules()):
+        if isinstance(module, nn.Linear) and name.startswith(rooms):
+            layer = joined(name)
+            if layer is not None:
+                parent, _, own = name.rpartition(".")
+                setattr(gpt.get_submodule(parent), own, layer)
+    return taken
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    """A tensor of an array; of its copy where it lies in a file."""
+    return torch.from_numpy(np.require(array, requirements=("C", "W")))
