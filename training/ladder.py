@@ -34,10 +34,17 @@ from .metrics import (
     modality_distances,
     repeat_interval,
 )
-from .motion_quality import joint_error, length_error, limb_length_error, root_path_error
+from .motion_quality import (
+    joint_error,
+    length_error,
+    limb_length_error,
+    root_error_after,
+    root_path_error,
+)
 
 FEW_CLIPS = 10 * POOL
 BOOTSTRAP_DRAWS = 300
+PATH_SECONDS = 5.0  # after which the root's place is compared, of clips that last so long
 
 R_PRECISION = ("R-Precision top 1", "R-Precision top 2", "R-Precision top 3")
 FID, MM_DIST, DIVERSITY, MODALITY = "FID", "MM-Dist", "Diversity", "MModality"
@@ -187,7 +194,13 @@ def reconstruction_figures(
         "MPJPE beside the heading, mm": [1000.0 * joint_error(*pair) for pair in postures],
         "root path error, mm": [1000.0 * root_path_error(*pair) for pair in pairs],
     }
-    return {name: _measured(values, clips, seed) for name, values in tables.items()}
+    figures = {name: _measured(values, clips, seed) for name, values in tables.items()}
+    after = [root_error_after(PATH_SECONDS, *pair) for pair in pairs]
+    lasting = [1000.0 * error for error in after if error is not None]
+    if lasting:
+        name = f"root path error after {PATH_SECONDS:g} s, mm"
+        figures[name] = _measured(lasting, np.arange(len(lasting)), seed)
+    return figures
 
 
 def length_figures(

@@ -62,6 +62,15 @@ def root_path_error(real: Motion, other: Motion) -> float:
     return float(np.linalg.norm(apart[:, [0, 2]], axis=-1).mean())
 
 
+def root_error_after(seconds: float, real: Motion, other: Motion) -> float | None:
+    """Distance of the roots' floor points after so many seconds, in metres; None where one ends."""
+    frame = round(seconds * real.fps)
+    if frame >= min(real.frames, other.frames):
+        return None
+    apart = real.joints[frame, 0] - other.joints[frame, 0]
+    return float(np.linalg.norm(apart[[0, 2]]))
+
+
 def length_error(real: Motion, other: Motion) -> float:
     """How much longer or shorter the other motion is, in seconds."""
     return abs(other.seconds - real.seconds)

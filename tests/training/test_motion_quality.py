@@ -24,6 +24,7 @@ from training.motion_quality import (
     length_error,
     limb_length_error,
     limb_lengths,
+    root_error_after,
     root_path_error,
 )
 
@@ -87,6 +88,8 @@ def test_errors_of_a_rebuilt_motion() -> None:
     moved = Motion((standing(36) + [0.3, 0.0, 0.4]).astype(np.float32), 20.0)
     assert abs(joint_error(real, moved) - 0.5) < 1e-6
     assert abs(root_path_error(real, moved) - 0.5) < 1e-6
+    assert abs(root_error_after(1.0, real, moved) - 0.5) < 1e-6
+    assert root_error_after(1.8, real, moved) is None
     raised = Motion((standing(36) + [0.0, 0.2, 0.0]).astype(np.float32), 20.0)
     assert root_path_error(real, raised) == 0.0
     assert abs(length_error(real, moved) - 0.2) < 1e-9
