@@ -119,11 +119,11 @@ def page(rows: list[tuple[Item, GeneratedMotion]], seed: int) -> str:
         "",
     ]
     passed = [item.check.passes(_seen(made)) for item, made in rows if item.check]
-    text += [f"{sum(passed)} of {len(passed)} pass their check.", ""]
+    text += [f"{sum(passed)} of these {len(passed)} tries pass their check.", ""]
     for item, made in rows:
         said = f"seed {seed}, {made.motion.frames / made.motion.fps:.1f} s"
         if item.check:
-            said += ", does it" if item.check.passes(_seen(made)) else ", **does not do it**"
+            said += ", passes" if item.check.passes(_seen(made)) else ", **does not pass**"
         text += [f"**{item.prompt}** · {said}", "", f"![{item.prompt}](gallery/{item.file})", ""]
     return "\n".join(text)
 
