@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -29,8 +30,11 @@ def main() -> None:
         target = options.folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
-            with urlopen(f"{options.url}/{file}") as answer:
-                content = answer.read()
+            try:
+                with urlopen(f"{options.url}/{file}") as answer:
+                    content = answer.read()
+            except OSError as error:
+                sys.exit(f"\n{file} cannot be fetched ({error}). Run it again: the others stay.")
             target.write_bytes(content)
         print(f"\r{done} of {len(files)}", end="", flush=True)
     print()
