@@ -193,6 +193,8 @@ def nearest_block() -> str:
 
 def compared_block() -> str:
     """What other settings gave."""
+    if not (MODEL / "compared.json").is_file():
+        return "Nothing was compared for this model."
     rows = read("compared.json")
     names = list(dict.fromkeys(name for row in rows for name in row["figures"]))
     return table(
