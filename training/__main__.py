@@ -65,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train-vqvae", help="stage 1: motion <-> tokens")
     _add_common(command)
     _add_board(command)
+    command.add_argument(
+        "--tokens-of", type=Path, metavar="FILE",
+        help="vqvae.safetensors of another run, whose decoder alone learns on",
+    )  # fmt: skip
     command.set_defaults(run=_train_vqvae)
 
     command = commands.add_parser("train-gpt", help="stage 2: text -> tokens; writes the model")
@@ -161,6 +165,7 @@ def _train_vqvae(arguments: argparse.Namespace) -> int:
         config,
         arguments.data,
         arguments.output,
+        tokens_of=arguments.tokens_of,
         device=arguments.device,
         board=arguments.tensorboard,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,22 +37,39 @@ _SHOWN = 4
 
 
 def train_vqvae(
-    config: Config, data: Path, folder: Path, *, device: str = "cpu", board: bool = False
+    config: Config,
+    data: Path,
+    folder: Path,
+    *,
+    tokens_of: Path | None = None,
+    device: str = "cpu",
+    board: bool = False,
 ) -> Path:
     """Trains stage 1 on a prepared dataset; returns the best network's file.
 
+    With `tokens_of`, another stage 1 file, only the decoder learns on from there: tokens stay what
+    they are, so that a GPT that was trained on them stays right.
     `board` shows curves and rebuilt motions in TensorBoard.
 
     Raises:
+        CheckpointError: `tokens_of` is no stage 1 file, or of another skeleton.
         InputError: The dataset has no clip as long as a window, none to validate on, or statistics
             that cannot be used.
     """
     ranks = Ranks(device)
     dataset = checked_dataset(read_dataset(data), "val")
     settings = config.vqvae
-    sizes = network_config(
-        VQVAEConfig, config.vqvae_network, feature_size=dataset.skeleton.feature_size
-    )
+    if tokens_of:
+        network, mean, std = read_vqvae(tokens_of, dataset)
+        dataset = replace(dataset, mean=mean, std=std)
+        network.requires_grad_(False).decoder.requires_grad_(True)
+        sizes = network.config
+    else:
+        sizes = network_config(
+            VQVAEConfig, config.vqvae_network, feature_size=dataset.skeleton.feature_size
+        )
+        torch.manual_seed(settings.seed)
+        network = VQVAE(sizes)
     if settings.window % sizes.frames_per_token:
         raise InputError(
             f"A window of {settings.window} frames is no whole number of tokens of "
@@ -60,13 +77,14 @@ def train_vqvae(
         )
     rows = ranks.rows(settings.batch_size)
     windows = Windows(dataset, "train", settings.window)
-    torch.manual_seed(settings.seed)
-    network = VQVAE(sizes).to(ranks.device)
+    network = network.to(ranks.device)
     measure = ReconstructionLoss(settings, dataset, ranks.device)
 
     def loss(generator: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = torch.from_numpy(windows.draw(settings.batch_size, generator)[rows])
         batch = batch.to(ranks.device)
+        if tokens_of:
+            return measure(network.decode(network.encode(batch)), batch, torch.zeros(()))
         rebuilt, commitment, perplexity = network(batch)
         total, figures = measure(rebuilt, batch, commitment)
         return total, {**figures, "perplexity": float(perplexity)}
@@ -100,7 +118,11 @@ def train_vqvae(
         network,
         settings,
         folder,
-        made_of={"network": asdict(sizes), "data": dataset_sha256(data)},
+        made_of={
+            "network": asdict(sizes),
+            "data": dataset_sha256(data),
+            **({"tokens of": file_sha256(tokens_of)} if tokens_of else {}),
+        },
         loss=loss,
         validate=validate,
         keep=keep,

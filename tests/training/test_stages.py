@@ -20,8 +20,10 @@ from t2m_blender.engine.gpt import GPT, TextCondition
 from training.__main__ import main
 from training.captioned_tokens import TokenBatch, corrupted
 from training.config import read_config
+from training.data.dataset import read_dataset
+from training.reconstruction import reconstruction_error
 from training.train_gpt import token_loss, train_gpt
-from training.train_vqvae import train_vqvae
+from training.train_vqvae import read_vqvae, train_vqvae
 
 
 def test_both_stages_learn_and_make_a_model(small_set: Path, tmp_path: Path) -> None:
@@ -41,6 +43,34 @@ def test_both_stages_learn_and_make_a_model(small_set: Path, tmp_path: Path) -> 
     assert made.guidance == 2.0
     assert made.model_sha256 == model.checkpoint.sha256 != ""
     assert np.isfinite(made.motion.joints).all()
+
+
+@pytest.mark.parametrize("quantiser", ["ema_reset", "reset"])
+def test_a_decoder_learns_on_while_tokens_stay(
+    small_set: Path, tmp_path: Path, quantiser: str
+) -> None:
+    network = {**CONFIG.vqvae_network, "levels": 2, "quantiser": quantiser}
+    config = replace(CONFIG, vqvae_network=network, vqvae=replace(CONFIG.vqvae, average=0.5))
+    file = train_vqvae(config, small_set, tmp_path / "vqvae")
+    longer = replace(config, vqvae=replace(config.vqvae, window=60, learning_rate=1e-3))
+    better = train_vqvae(longer, small_set, tmp_path / "decoder", tokens_of=file)
+
+    dataset = read_dataset(small_set)
+    (before, *statistics), (after, *same) = (read_vqvae(path, dataset) for path in (file, better))
+    assert np.array_equal(statistics, same)
+    assert reconstruction_error(after, dataset, "val") < reconstruction_error(
+        before, dataset, "val"
+    )
+    changed = {
+        name.split(".")[0]
+        for (name, old), new in zip(
+            before.state_dict().items(), after.state_dict().values(), strict=True
+        )
+        if not torch.equal(old, new)
+    }
+    assert changed == {"decoder"}
+    with pytest.raises(CheckpointError, match="other settings or data"):
+        train_vqvae(longer, small_set, tmp_path / "decoder", tokens_of=better)
 
 
 @pytest.mark.parametrize("stage", ["vqvae", "gpt"])
