@@ -41,6 +41,8 @@ _RETURNING = {
     "writing.py": {"_use_less_memory"},
     "bone_map.py": {"map_bones", "bone_map_from_json", "_by_family", "_by_shape"},
     "shape.py": {"read_body"},
+    "wired_controls.py": {"controls_by_wiring"},
+    "rig_warnings.py": {"_astray_message"},
 }
 _SHOWN = {"name", "description", "text", "heading", "placeholder"}
 _MADE = {"iface", "rpt"}

@@ -17,11 +17,14 @@ from .selection import lone_armature, selected_armatures
 from .take_pictures import icon_of
 from .translations import iface
 
+_PICTURE = 3.4  # of a button's height
+
 
 class T2M_PT_takes(SubPanel, bpy.types.Panel):
     """Variations to choose from."""
 
     bl_label = "Takes"
+    bl_order = 1
     bl_options: ClassVar[set[str]] = set()
 
     @classmethod
@@ -36,12 +39,14 @@ class T2M_PT_takes(SubPanel, bpy.types.Panel):
             box = self.layout.box().row()
             icon = icon_of(take.picture)
             if icon:
-                box.template_icon(icon_value=icon, scale=3.0)
+                picture = box.row()
+                picture.ui_units_x = _PICTURE
+                picture.template_icon(icon_value=icon, scale=_PICTURE)
             shown = take.action is not None and take.action == playing
             _draw_take(box.column(), index, take, shown=shown)
         note = self.layout.row()
         note.active = False
-        note.label(text="Cleanest first: slide, jitter, floor")
+        note.label(text="Cleanest first")
         self.layout.operator(on_takes.T2M_OT_discard_takes.bl_idname, icon="TRASH")
 
 
@@ -49,6 +54,7 @@ class T2M_PT_edit(SubPanel, bpy.types.Panel):
     """The motion goes on, or a part of it is made anew."""
 
     bl_label = "Continue and Repair"
+    bl_order = 3
 
     def draw(self, context: bpy.types.Context) -> None:
         scene, column = context.scene, self.layout.column(align=True)
@@ -68,6 +74,7 @@ class T2M_PT_recipe(SubPanel, bpy.types.Panel):
     """What was generated, to be made again with another sentence."""
 
     bl_label = "Regenerate"
+    bl_order = 4
 
     def draw(self, context: bpy.types.Context) -> None:
         armatures = selected_armatures(context)

@@ -96,6 +96,7 @@ class T2M_PT_where(SubPanel, bpy.types.Panel):
     """Where the motion goes."""
 
     bl_label = "Where"
+    bl_order = 2
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, settings = self.layout, context.scene.t2m
@@ -120,6 +121,7 @@ class T2M_PT_advanced(SubPanel, bpy.types.Panel):
     """How freely the model draws, and which model it is."""
 
     bl_label = "Advanced"
+    bl_order = 5
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, settings = self.layout, context.scene.t2m

@@ -144,6 +144,7 @@ class T2M_PT_rig(bpy.types.Panel):
     """Joint by joint, the bone that plays it."""
 
     bl_label = "Rig"
+    bl_order = 6
     bl_parent_id = "T2M_PT_main"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"

@@ -24,7 +24,8 @@ __all__ = ["icon_of", "picture_of", "register", "unregister"]
 SIZE = 96  # pixels
 _POSES, _WAY_POINTS = 5, 24
 _TURN, _TILT = np.radians(35.0), np.radians(15.0)  # of the view, from the side and from above
-_MARGIN = 6.0  # pixels
+_LONGEST_WAY = 0.8  # of the height of the figure
+_MARGIN = 4.0  # pixels
 _LIMB, _WAY = 1.4, 1.0  # half a line's width in pixels
 _LEVELS = 15  # of each mask; the text stays short
 _COLOURS = np.array([[0.92, 0.92, 0.92], [0.95, 0.55, 0.15]], dtype=np.float32)  # poses, way
@@ -40,11 +41,17 @@ def picture_of(motion: Motion) -> str:
 
 
 def _drawn(motion: Motion) -> Masks:
-    """Later poses are brighter; all are seen from where the way is longest, a little from above."""
-    shown = np.rint(np.linspace(0, motion.frames - 1, _POSES)).astype(int)
-    joints = motion.joints[shown].astype(np.float64)
-    every = max(1, motion.frames // _WAY_POINTS)
-    way = motion.joints[::every, 0].astype(np.float64) * [1.0, 0.0, 1.0]
+    """Later poses are brighter; all are seen from where the way is longest, a little from above.
+
+    A long way is drawn shorter, so that the poses stay large.
+    """
+    joints = motion.joints.astype(np.float64)
+    way = joints[:, 0] * [1.0, 0.0, 1.0]
+    tall, far = np.ptp(joints[0, :, 1]), np.linalg.norm(np.ptp(way, axis=0))
+    share = min(1.0, _LONGEST_WAY * tall / max(float(far), 1e-6))
+    joints -= (1.0 - share) * way[:, None]
+    joints = joints[np.rint(np.linspace(0, motion.frames - 1, _POSES)).astype(int)]
+    way = share * way[:: max(1, motion.frames // _WAY_POINTS)]
     points = np.concatenate((joints.reshape(-1, 3), way))
     seen = points @ _view(way).T
     low, high = seen.min(axis=0), seen.max(axis=0)
@@ -113,7 +120,8 @@ def _make_icon(picture: str) -> None:
     pixels = np.empty((SIZE, SIZE, 4), dtype=np.float32)
     pixels[..., 3] = np.maximum(poses, way)
     over = np.divide(poses, pixels[..., 3], out=np.zeros_like(poses), where=pixels[..., 3] > 0.0)
-    pixels[..., :3] = _COLOURS[1] + over[..., None] * (_COLOURS[0] - _COLOURS[1])
+    colours = _COLOURS[1] + over[..., None] * (_COLOURS[0] - _COLOURS[1])
+    pixels[..., :3] = colours * pixels[..., 3:]  # as icons have them
     made.image_size = (SIZE, SIZE)
     made.image_pixels_float.foreach_set(pixels.ravel())
 

@@ -208,6 +208,7 @@ def report_error(operator: bpy.types.Operator, error: T2MError) -> set[str]:
     """
     Session.notice = notice_of(error)
     operator.report({"ERROR"}, Session.notice.text)
+    redraw()
     return {"CANCELLED"}
 
 

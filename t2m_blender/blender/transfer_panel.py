@@ -91,6 +91,7 @@ class T2M_PT_placement(bpy.types.Panel):
     """How motions are put on the rig."""
 
     bl_label = "Transfer"
+    bl_order = 7
     bl_parent_id = "T2M_PT_main"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"

@@ -79,13 +79,13 @@ def test_sentences_are_found_again_with_their_values(german) -> None:
     error = InputError('The armature "Held" is linked from another file. Make it local or make a '
                        "library override first.")  # fmt: skip
     said = translations.translated(str(error))
-    assert said.startswith("Die Armatur „Held“ ist aus einer anderen Datei verknüpft")
+    assert said.startswith("Das Skelett „Held“ ist aus einer anderen Datei verknüpft")
     notice = task.notice_of(error)
     assert notice.text == said and "library override" in notice.details
     before = translations.translated(
         'Nothing moves "Held" before frame 7. Move the playhead into the motion that is to go on.'
     )
-    assert before.startswith("Vor Frame 7 bewegt nichts „Held“.")
+    assert before.startswith("Vor Bild 7 bewegt nichts „Held“.")
     nested = translations.translated(
         "the fastest for a model of this size; PyTorch 2.13.0 is for the CPU"
     )
@@ -113,7 +113,7 @@ def test_operators_speak_the_users_language(german) -> None:
     settings = bpy.context.scene.t2m
     settings.length, settings.seconds = "SECONDS", 1.0
     assert bpy.ops.t2m.generate() == {"FINISHED"}
-    assert task.Session.notice.text.startswith("Neue Action „a person walks forward and waves“")
+    assert task.Session.notice.text.startswith("Neue Aktion „a person walks forward and waves“")
     bpy.context.object.t2m_takes.add()
     with pytest.raises(RuntimeError, match="Diesen Take gibt es nicht"):
         bpy.ops.t2m.show_take(index=7)
