@@ -27,9 +27,16 @@ from .armature import (
     remove_armature,
     rig_to_armature,
 )
-from .channels import held_message, locked_message, pose_channels
+from .channels import locked_message, pose_channels
 from .contacts import write_contacts
-from .rig_keys import PlacementOptions, free_pose, held_pose, keep_free_pose, rig_channels
+from .rig_keys import (
+    PlacementOptions,
+    free_pose,
+    held_pose,
+    keep_free_pose,
+    rig_channels,
+)
+from .rig_warnings import warnings_of
 from .selection import check_target, chosen_armature, scene_rate
 
 if TYPE_CHECKING:
@@ -97,11 +104,10 @@ def place_motion(
         keep_free_pose(action, free, options)
         if generated.loop:
             repeat_action(armature, action)
-    if on_warning is not None:
-        for message in (locked_message(made.locked), held_message(armature, made.channels)):
-            if message:
-                on_warning(message)
     _show(scene, first, track)
+    if on_warning is not None:
+        for message in warnings_of(context, armature, target, track, made, first):
+            on_warning(message)
     return armature
 
 

@@ -23,7 +23,13 @@ from ..engine.motion import Motion
 from ..engine.skeleton import HUMANML3D
 from ..retarget.bone_map import BoneMap
 from ..retarget.calibration import calibrate
-from ..retarget.control_rig import ControlRig, control_poses, control_rig_of, joint_rig
+from ..retarget.control_families import control_rig_of
+from ..retarget.control_rig import (
+    ControlRig,
+    Limb,
+    control_poses,
+    joint_rig,
+)
 from ..retarget.foot_lock import lock_pose
 from ..retarget.rig import PoseTrack, Rig
 from ..retarget.solve import motion_to_pose, translated_bone
@@ -83,8 +89,8 @@ class Target:
         """
         wiring = wiring_of(armature, rig) if armature else None
         family = control_rig_of(rig)
-        if family is None and wiring is not None:
-            family = controls_by_wiring(wiring, bone_map)
+        if wiring is not None and (family is None or family.lacking(rig)):
+            family = controls_by_wiring(wiring, bone_map, otherwise=family)
         return cls(rig, bone_map, family, wiring)
 
     def check(self, options: PlacementOptions) -> None:
@@ -99,12 +105,17 @@ class Target:
                 f'"{self.rig.name}" has no bone above its hips for root motion. Add one, or let '
                 "the hips travel."
             )
-        for limb in self.family.limbs if self.family else ():
+        for limb in self.limbs:
             if limb.part in options.ik and not limb.ik:
                 raise InputError(
                     f"No IK controls with a pole target were found for the {limb.part} of "
                     f'"{self.rig.name}": switch IK {limb.part.title()} off.'
                 )
+
+    @property
+    def limbs(self) -> tuple[Limb, ...]:
+        """The arms and legs of a control rig."""
+        return self.family.limbs if self.family else ()
 
     @property
     def solved(self) -> Rig:

@@ -67,9 +67,13 @@ def wiring_of(armature: bpy.types.Object, rig: Rig) -> Wiring:
     drivers = armature.animation_data.drivers if armature.animation_data else ()
     driven = {curve.data_path: curve for curve in drivers if not curve.mute}
     ties: dict[str, list[Tie]] = {}
+    followed = set()
     for bone in armature.pose.bones:
         for constraint in bone.constraints:
             if constraint.type in _KINDS and constraint.is_valid:
+                other = getattr(constraint, "target", None)
+                if other and other != armature and other.type == "ARMATURE":
+                    followed.add(other.name)
                 for name, tie in _ties(armature, bone, constraint, driven):
                     ties.setdefault(name, []).append(tie)
     properties = {p for some in ties.values() for tie in some for p in tie.properties}
@@ -80,6 +84,7 @@ def wiring_of(armature: bpy.types.Object, rig: Rig) -> Wiring:
         frozenset(shaped or rig.by_name),
         {key: float(property_owner(armature, key[0])[key[1]]) for key in properties},
         {key: _limits(property_owner(armature, key[0]), key[1]) for key in properties},
+        tuple(sorted(followed)),
     )
 
 

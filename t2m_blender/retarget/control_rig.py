@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Control rigs: which control drives which joint, and where each control must be.
 
-Each family is one file in `controls/`; rigs of other makers are read by `wired_controls.py`. The
+Known families are read by `control_families.py`, rigs of other makers by `wired_controls.py`. The
 body is turned joint by joint; a limb either likewise (FK) or by its end and a pole target (IK).
 Controls may rest at any angle to the bones that they drive: each is turned since rest as its joint
 is. Where a control is placed from (its parent, a switched one) is Blender's business:
@@ -10,12 +10,8 @@ is. Where a control is placed from (its parent, a switched one) is Blender's bus
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,10 +27,6 @@ from ..engine.skeleton import HUMANML3D, Skeleton
 from .bone_map import BoneMap
 from .rig import Array, Bone, PoseTrack, Rig
 
-_FAMILIES = Path(__file__).parent / "controls"
-_SIDES = ("left", "right")
-_ENOUGH = 0.8
-"""Share of a family's FK controls that a rig must have to be of it."""
 _STRAIGHT, _BENT = 0.005, 0.02
 """A knee this share of its leg's length off the line from hip to ankle does not, or does, say by
 itself where it points."""
@@ -112,6 +104,10 @@ class ControlRig:
         limbs = [limb for limb in self.limbs if limb.part == part]
         return {bone for limb in limbs for bone in (*limb.fk, *limb.ik, limb.pole, *limb.guides)}
 
+    def lacking(self, rig: Rig) -> list[str]:
+        """FK controls that the rig does not have."""
+        return [bone for bone in self.fk_controls if bone not in rig.by_name]
+
     @property
     def fk_controls(self) -> list[str]:
         return [c.bone for c in self.body] + [bone for limb in self.limbs for bone in limb.fk]
@@ -130,25 +126,6 @@ class ControlPoses:
     matrices: dict[str, Array]
     placed: frozenset[str]
     switches: tuple[Switch, ...]
-
-
-@cache
-def load_control_rigs() -> tuple[ControlRig, ...]:
-    """Every family in `controls/`."""
-    return tuple(
-        _control_rig(json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted(_FAMILIES.glob("*.json"))
-    )
-
-
-def control_rig_of(rig: Rig) -> ControlRig | None:
-    """The family whose controls the rig has, if any."""
-
-    def share(family: ControlRig) -> float:
-        return float(np.mean([bone in rig.by_name for bone in family.fk_controls]))
-
-    best = max(load_control_rigs(), key=share)
-    return best if share(best) >= _ENOUGH else None
 
 
 def joint_rig(rig: Rig, bone_map: BoneMap, skeleton: Skeleton = HUMANML3D) -> Rig:
@@ -222,6 +199,11 @@ def control_poses(
     order = {bone.name: number for number, bone in enumerate(rig.bones)}
     ordered = {name: matrices[name] for name in sorted(matrices, key=order.__getitem__)}
     return ControlPoses(ordered, frozenset(placed), tuple(switches))
+
+
+def joint_heads(rig: Rig, bone_map: BoneMap, track: PoseTrack) -> dict[str, Array]:
+    """Where the joints are: each [T, 3] in armature space; arguments as for `control_poses`."""
+    return _JointPoses(joint_rig(rig, bone_map), bone_map, track).heads
 
 
 class _JointPoses:
@@ -316,32 +298,3 @@ def _matrices(turns: Array, bone: Bone, heads: Array) -> Array:
     matrices[:, :3, :3] = quaternion_to_matrix(turns) @ bone.matrix[:3, :3]
     matrices[:, :3, 3] = heads
     return matrices
-
-
-def _control_rig(data: dict[str, Any]) -> ControlRig:
-    limbs = [
-        _limb(entry, side, letter)
-        for entry in data["limbs"]
-        for side, letter in entry["sides"].items()
-    ]
-    body = tuple(Control(e["control"], e["joint"], e.get("place")) for e in data["body"])
-    switches = tuple(Switch(*entry) for entry in data["switches"])
-    return ControlRig(data["name"], data["root"], body, switches, tuple(limbs))
-
-
-def _limb(entry: dict[str, Any], side: str, letter: str) -> Limb:
-    def named(text: str) -> str:
-        return text.format(side=side, s=letter)
-
-    def switches(key: str) -> tuple[Switch, ...]:
-        return tuple(Switch(named(bone), name, value) for bone, name, value in entry[key])
-
-    return Limb(
-        part=entry["part"],
-        joints=tuple(named(joint) for joint in entry["joints"]),
-        fk=tuple(named(bone) for bone in entry["fk"]),
-        ik=tuple(named(bone) for bone in entry["ik"]),
-        pole=named(entry["pole"]),
-        fk_switches=switches("fk_switches"),
-        ik_switches=switches("ik_switches"),
-    )

@@ -31,21 +31,31 @@ _NEAR = 0.05  # of a leg's length: so near to its joint lies a control
 _CHANGES = 2  # switches are tried alone and in pairs
 
 
-def controls_by_wiring(wiring: Wiring, bone_map: BoneMap) -> ControlRig | None:
+def controls_by_wiring(
+    wiring: Wiring, bone_map: BoneMap, *, otherwise: ControlRig | None = None
+) -> ControlRig | None:
     """The controls; None where the mapped bones move by their own keys.
 
+    Args:
+        wiring: Of the rig.
+        bone_map: Its bones that deform.
+        otherwise: What is taken where no controls are found.
+
     Raises:
-        InputError: Most of them do not, and no controls are found.
+        InputError: Most of the bones do not move by their keys, and no controls are found.
     """
     held = _held(wiring, bone_map)
     if not held:
-        return None
-    found = _Finder(wiring, bone_map).control_rig()
+        return otherwise
+    found = _Finder(wiring, bone_map).control_rig() or otherwise
     if found is None and len(held) > len(LIMBS) / 2:
+        if wiring.followed:
+            do = f'Select "{wiring.followed[0]}", which it follows, or mute the constraints.'
+        else:
+            do = "Mute the constraints, or choose in the panel Rig the bones that are to be keyed."
         raise InputError(
             f'Constraints or other bones move "{wiring.rig.name}" ({", ".join(held[:3])} ...), and '
-            "no controls that turn it joint by joint were found. Mute the constraints, or choose "
-            "in the panel Rig the bones that are meant to be keyed."
+            f"no controls that turn it joint by joint were found. {do}"
         )
     return found
 

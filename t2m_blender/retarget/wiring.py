@@ -76,6 +76,7 @@ class Wiring:
         handles: Bones that are drawn for animators: with a shape; all where none has one.
         settings: Every custom property that a tie depends on, as it is set.
         limits: Each of these properties' least and greatest value.
+        followed: Other armatures whose bones move these.
     """
 
     rig: Rig
@@ -83,6 +84,7 @@ class Wiring:
     handles: frozenset[str]
     settings: Settings
     limits: Mapping[Property, tuple[float, float]]
+    followed: tuple[str, ...] = ()
 
     @cached_property
     def _near(self) -> float:

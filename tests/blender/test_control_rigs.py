@@ -25,7 +25,7 @@ from t2m_blender.blender.rig_keys import PlacementOptions
 from t2m_blender.blender.rig_map import bone_map_of
 from t2m_blender.blender.wiring import wiring_of
 from t2m_blender.engine.motion import Motion
-from t2m_blender.retarget.control_rig import control_rig_of
+from t2m_blender.retarget.control_families import control_rig_of
 from t2m_blender.retarget.wired_controls import BY_WIRING, controls_by_wiring
 
 IK = frozenset({"hands", "feet"})

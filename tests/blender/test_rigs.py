@@ -301,7 +301,7 @@ def test_again_and_again_on_one_object(scene, shared, generated, clip) -> None:
 
 def test_a_control_rig_by_another_name_is_a_plain_rig() -> None:
     """The families are told by their controls, not by a name alone."""
-    from t2m_blender.retarget.control_rig import control_rig_of, load_control_rigs
+    from t2m_blender.retarget.control_families import control_rig_of, load_control_rigs
     from t2m_blender.retarget.default_rig import default_rig
 
     assert control_rig_of(default_rig()) is None
