@@ -17,6 +17,10 @@ from .transfer_panel import PlacementHabits
 from .translations import rpt
 
 
+DEFAULTED = (*Habits.__annotations__, *PlacementHabits.__annotations__)
+"""Names of the fields."""
+
+
 class T2M_PG_defaults(Habits, PlacementHabits, bpy.types.PropertyGroup):
     """What new scenes begin with."""
 

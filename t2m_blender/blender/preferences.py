@@ -12,7 +12,7 @@ from bpy.props import EnumProperty, PointerProperty, StringProperty
 from ..engine.errors import T2MError
 from ..engine.pytorch import UNKNOWN, device_states, import_torch
 from . import models, task
-from .defaults import T2M_PG_defaults
+from .defaults import DEFAULTED, T2M_PG_defaults
 from .translations import iface, rpt, translated
 
 _ADD_ON = __package__.rpartition(".")[0]
@@ -118,9 +118,8 @@ class T2M_AP_preferences(bpy.types.AddonPreferences):
         self.layout.label(text="New scenes begin with")
         fields = self.layout.box().column()
         fields.use_property_split = True
-        for known in self.defaults.bl_rna.properties:
-            if known.identifier not in ("rna_type", "name"):
-                fields.prop(self.defaults, known.identifier)
+        for name in DEFAULTED:
+            fields.prop(self.defaults, name)
 
 
 class T2M_OT_import_model(bpy.types.Operator):

@@ -37,7 +37,8 @@ class Hand:
             **dict.fromkeys(
                 ("generate", "discard_takes", "push_down", "continue_motion", "repair_motion",
                  "mark_asset", "place_waiting", "discard_waiting", "cancel", "new_seed",
-                 "add_prompt", "remove_prompt", "recognise_rig", "relock_feet"), dict,
+                 "add_prompt", "remove_prompt", "recognise_rig", "relock_feet", "use_defaults",
+                 "free_memory", "copy_details"), dict,
             ),
         }  # fmt: skip
         self.others = (
