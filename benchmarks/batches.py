@@ -3,13 +3,12 @@
 
 Each is 10 seconds long.
 
-    python benchmarks/batches.py -o results [--runtime torch --device cuda]
+    python -m benchmarks.batches -o results [--runtime torch --device cuda]
 """
 
 from __future__ import annotations
 
-from report import arguments, interleaved, median, publish, spread
-
+from benchmarks.report import arguments, interleaved, median, publish, spread
 from t2m_blender.engine.generate import TextToMotion, generate_batch, load_model
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -41,7 +40,14 @@ def main() -> None:
     ]
     header = ("clips at once", "median (range)", "clips a second", "times one at a time")
     values = {"runtime": model.runtime.name, "clock": options.clock, "seconds": seconds}
-    publish(f"Batches, {model.runtime.name}", header, rows, values, options.output)
+    publish(
+        f"Batches, {model.runtime.name}",
+        header,
+        rows,
+        values,
+        options.output,
+        variant=options.runtime,
+    )
 
 
 def make(model: TextToMotion, clips: int) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the button to keyframes inside Blender, by phase, cold and warm.
 
-    python benchmarks/button.py RIG.json -o results                      with the bpy wheel
-    blender -b --python benchmarks/button.py -- RIG.json -o results      in Blender itself
+    python -m benchmarks.button RIG.json -o results                               with the bpy wheel
+    blender -b --python benchmarks/in_blender.py -- button RIG.json -o results    in Blender itself
 
 10 seconds of motion on a rig (`shared/data/rigs/mixamo.json` has 65 bones). Cold is the first press
 of this process, warm the median of the next ones. Blender has imported NumPy before.
@@ -10,20 +10,17 @@ of this process, warm the median of the next ones. Blender has imported NumPy be
 
 from __future__ import annotations
 
+import itertools
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]  # Blender's Python knows neither
-
-import itertools
-
 import bpy
-from report import arguments, median, publish
-from zoo import read_rig
 
+from benchmarks.report import arguments, median, publish
+from benchmarks.zoo import read_rig
 from t2m_blender.blender.armature import rig_to_armature
 
 PROMPT = "a person walks forward and waves"
@@ -31,10 +28,9 @@ PHASES = ("import the engine", "read the model", "sentence to motion", "motion t
 
 
 def main() -> None:
-    words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
     parser = arguments(__doc__)
     parser.add_argument("rig", type=Path)
-    options = parser.parse_args(words)
+    options = parser.parse_args()
     bpy.ops.wm.read_factory_settings(use_empty=True)
     rig = read_rig(options.rig)
     armature = rig_to_armature(rig, bpy.context)
@@ -81,3 +77,5 @@ def _model():
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)  # Blender's own end can crash or hang on the wheel

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How fast keys are written, against Blender's own `keyframe_insert`.
 
-    /path/to/bpy-venv/bin/python benchmarks/keys.py ../shared/data/rigs/mixamo.json
+    /path/to/bpy-venv/bin/python -m benchmarks.keys ../shared/data/rigs/mixamo.json -o results
 
 Keys: 65 bones turn and one moves over 200 frames; the channels of a PoseTrack against one
 `keyframe_insert` a bone and frame. Transfer: a motion of 200 frames onto that rig by the add-on,
@@ -11,7 +11,6 @@ five, in turns, in one run; the ratio is what counts.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -24,8 +23,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import bpy
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script of a checkout
-
+from benchmarks.report import arguments, median, publish, spread
 from benchmarks.zoo import read_rig
 from benchmarks.zoo_measures import as_generated
 from t2m_blender.blender import placement
@@ -37,16 +35,16 @@ from t2m_blender.engine.rotations import normalise
 from t2m_blender.engine.skeleton import HUMANML3D
 from t2m_blender.retarget.rig import PoseTrack
 
-BONES, FRAMES, TIMES = 65, 200, 5
+BONES, FRAMES = 65, 200
 
 
 def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measures, prints and writes."""
+    parser = arguments(__doc__)
     parser.add_argument("rig", type=Path, help="a rig of at least 65 bones, such as mixamo.json")
-    arguments = parser.parse_args()
+    options = parser.parse_args()
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    armature = rig_to_armature(read_rig(arguments.rig), bpy.context)
+    armature = rig_to_armature(read_rig(options.rig), bpy.context)
     track = swaying(armature)
 
     def write() -> None:
@@ -71,25 +69,39 @@ def main() -> None:
         finally:
             placement.write_action = bulk
 
-    print(f"Blender {bpy.app.version_string}, median of {TIMES}")
-    compare(f"keys of {BONES} bones, {FRAMES} frames", write, insert)
-    compare(f"whole transfer of {FRAMES} frames", transfer, transfer_by_insertion)
+    now = time.perf_counter if options.clock == "wall" else time.process_time
+    sides = {
+        f"keys of {BONES} bones, {FRAMES} frames": (write, insert),
+        f"whole transfer of {FRAMES} frames": (transfer, transfer_by_insertion),
+    }
+    seconds = {what: compare(*both, options.repeats, now) for what, both in sides.items()}
+    rows = [
+        (what, spread(taken["ours"]), spread(taken["theirs"]),
+         f"{median(taken['theirs']) / median(taken['ours']):.1f}")
+        for what, taken in seconds.items()
+    ]  # fmt: skip
+    header = ("what", "ours, median (range)", "keyframe_insert", "times faster")
+    values = {"blender": bpy.app.version_string, "clock": options.clock, "seconds": seconds}
+    title = f"Keys, Blender {bpy.app.version_string}"
+    publish(title, header, rows, values, options.output)
 
 
-def compare(what: str, ours: Callable[[], None], theirs: Callable[[], None]) -> None:
-    """Both in turns, after one run of each that does not count."""
+def compare(
+    ours: Callable[[], None],
+    theirs: Callable[[], None],
+    repeats: int,
+    now: Callable[[], float],
+) -> dict[str, list[float]]:
+    """Seconds of both in turns, after one run of each that does not count."""
     seconds: dict[str, list[float]] = {"ours": [], "theirs": []}
-    for count in range(TIMES + 1):
+    for count in range(repeats + 1):
         for name, work in (("ours", ours), ("theirs", theirs)):
-            start = time.perf_counter()
+            start = now()
             work()
             if count:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append(now() - start)
         bpy.data.batch_remove(list(bpy.data.actions))
-    mine, other = (float(np.median(seconds[name])) for name in ("ours", "theirs"))
-    print(
-        f"{what}: {1e3 * mine:.1f} ms, keyframe_insert {1e3 * other:.1f} ms, {other / mine:.1f} x"
-    )
+    return seconds
 
 
 def swaying(armature: bpy.types.Object) -> PoseTrack:

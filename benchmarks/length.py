@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How the time grows with the length asked for: the embedded model, sentence to Motion, one clip.
 
-python benchmarks/length.py -o results [--runtime torch]
+python -m benchmarks.length -o results [--runtime torch]
 """
 
 from __future__ import annotations
 
-from report import arguments, interleaved, median, publish, spread
-
+from benchmarks.report import arguments, interleaved, median, publish, spread
 from t2m_blender.engine.generate import generate, load_model
 
 SECONDS = (0.2, 1.0, 2.0, 4.0, 6.0, 8.0, 10.0)

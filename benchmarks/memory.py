@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Peak memory of a process that generates once, above one that has only imported NumPy.
 
-    python benchmarks/memory.py -o results
+    python -m benchmarks.memory -o results
 
 Each row is a process of its own: 10 s of motion, the embedded model.
 """
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from report import arguments, median, publish
+from benchmarks.report import arguments, median, publish
 
 PEAK = (
     "import resource, sys, numpy; {}; "

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How fast `prepare` is: clips a second, stage by stage, in one process and on all cores.
 
-    python benchmarks/preparation.py FOLDER -o results
+    python -m benchmarks.preparation FOLDER -o results
 
 reads CMU trials as `prepare cmu` does, and times each stage over the same clips. Results go to
 preparation.json and preparation.md in the folder given, or to the screen.

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Why activations are [C, N]: one layer's product in every order that NumPy could take it.
 
-python benchmarks/products.py -o results
+python -m benchmarks.products -o results
 """
 
 from __future__ import annotations
 
 import numpy as np
-from report import arguments, interleaved, median, publish
+
+from benchmarks.report import arguments, interleaved, median, publish
 
 LAYERS, CALLS = 24, 4  # enough matrices to leave the caches
 SIZES = ((256, 768), (1024, 256), (1024, 4096))

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
 
-from t2m_blender.engine.checkpoint import Checkpoint
+from t2m_blender.engine.checkpoint import Checkpoint, WidenedTensors, narrow
 from t2m_blender.engine.configs import GPTConfig, VQVAEConfig
 from t2m_blender.engine.generate import MODELS, Request, TextToMotion
 from t2m_blender.engine.gpt import GPT
@@ -50,6 +50,17 @@ def random_checkpoint(gpt: GPTConfig, vqvae: VQVAEConfig) -> Checkpoint:
     )
 
 
+def int8_checkpoint(checkpoint: Checkpoint) -> Checkpoint:
+    """The same with the GPT's layers as int8 rows."""
+    stored = {}
+    for name, tensor in checkpoint.tensors.items():
+        if name.startswith("gpt.") and name.endswith(".weight") and tensor.ndim > 1:
+            stored[name], stored[f"{name}.scale"] = narrow(tensor)
+        else:
+            stored[name] = tensor
+    return replace(checkpoint, tensors=WidenedTensors(stored))
+
+
 def loaded(checkpoint: Checkpoint, runtime: str, device: str = "auto") -> TextToMotion:
     """The checkpoint in a runtime; its text features are made by `random_request`."""
     gpt, vqvae = GPTConfig(**checkpoint.gpt), VQVAEConfig(**checkpoint.vqvae)
@@ -59,9 +70,11 @@ def loaded(checkpoint: Checkpoint, runtime: str, device: str = "auto") -> TextTo
     return TextToMotion("random", checkpoint, encoder, gpt, vqvae, choice, networks)
 
 
-def random_request(config: GPTConfig, clips: int = 1, *, guidance: float = 1.0) -> Request:
-    """So many clips of exactly `TOKENS` tokens."""
-    generator = np.random.default_rng(1)
+def random_request(
+    config: GPTConfig, clips: int = 1, *, guidance: float = 1.0, first: int = 0
+) -> Request:
+    """So many clips of exactly `TOKENS` tokens, whose seeds are `first` and those after it."""
+    generator = np.random.default_rng(1 + first)
     words = (clips, config.word_limit, config.text_size)
     return Request(
         text=TextFeatures(
@@ -69,7 +82,7 @@ def random_request(config: GPTConfig, clips: int = 1, *, guidance: float = 1.0) 
             generator.standard_normal(words, np.float32),
             np.tile(np.arange(config.word_limit) < 8, (clips, 1)),
         ),
-        seeds=range(clips),
+        seeds=range(first, first + clips),
         frames=[4 * TOKENS] * clips,
         sampling=Sampling(guidance=guidance),
     )

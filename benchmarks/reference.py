@@ -1,21 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ours against the paper's way of sampling, and against the floor: 50 tokens of one clip.
 
-    python benchmarks/reference.py -o results [--device cuda]
+    python -m benchmarks.reference -o results [--device cuda]
 
 Random weights of the published size (228 million), and of the embedded model's. The floor is what
-any way must pay on this processor: every weight read once a token, as matrix-vector products and
-nothing else. All rows of one run take turns, so that their ratios hold on a busy machine too.
+any way must pay on this processor: every byte of the weights read once a token, at the rate of the
+faster of NumPy's and PyTorch's matrix-vector products of float32. It is that of the bytes that a
+file needs: a quarter where layers are int8. All rows of one run take turns, so that their ratios
+hold on a busy machine too.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import plain_sampling
 import torch
-from random_model import TOKENS, loaded, random_checkpoint, random_request
-from report import arguments, interleaved, median, publish, spread
 
+from benchmarks import plain_sampling
+from benchmarks.random_model import (
+    TOKENS,
+    int8_checkpoint,
+    loaded,
+    random_checkpoint,
+    random_request,
+)
+from benchmarks.report import arguments, interleaved, median, publish, spread
 from t2m_blender.engine.configs import GPTConfig, VQVAEConfig
 from t2m_blender.engine.generate import load_model, write_tokens
 
@@ -30,7 +38,8 @@ def main() -> None:
         "embedded": (embedded, VQVAEConfig(width=256, code_size=256)),
     }
     work = {}
-    bytes_read = {}
+    bytes_read: dict[str, float] = {}
+    formats = {}
     for size, (gpt, vqvae) in sizes.items():
         checkpoint = random_checkpoint(gpt, vqvae)
         matrices = [
@@ -50,18 +59,24 @@ def main() -> None:
         work[f"{size}, the paper's way"] = lambda p=plain, t=pooled: p.sample(t, TOKENS)
         places = [("numpy", "cpu"), ("torch", "cpu")]
         places += [("torch", options.device)] if options.device else []
-        for runtime, device in places:
-            model = loaded(checkpoint, runtime, device)
-            work[f"{size}, ours, {model.runtime.name}"] = lambda r=request, m=model: write_tokens(
-                r, m
-            )
-        work[f"{size}, floor"] = lambda m=matrices: stream(m)
+        narrow = int8_checkpoint(checkpoint)
+        sources = [(checkpoint, *place) for place in places] + [(narrow, "torch", "cpu")]
+        for source, runtime, device in sources if size == "official" else sources[:-1]:
+            model = loaded(source, runtime, device)
+            name = f"{size}, ours, {model.runtime.name}"
+            if source is narrow:
+                assert "int8" in name, "int8 does not pay on this processor"
+                formats[name] = share_of_bytes(matrices)
+            work[name] = lambda r=request, m=model: write_tokens(r, m)
+        shared = [torch.from_numpy(matrix) for matrix in matrices]
+        work[f"{size}, weights read by NumPy"] = lambda m=matrices: stream(m)
+        work[f"{size}, weights read by PyTorch"] = lambda m=shared: stream_by_torch(m)
     seconds = interleaved(work, options.repeats, options.clock)
     rows = []
     for name, taken in seconds.items():
         size = name.split(",")[0]
         plain_time = median(seconds[f"{size}, the paper's way"])
-        floor = median(seconds[f"{size}, floor"])
+        floor = floor_of(seconds, size) * formats.get(name, 1.0)
         official = median(seconds["official, the paper's way"])
         rows.append(
             (
@@ -72,12 +87,10 @@ def main() -> None:
                 f"{median(taken) / floor:.2f}",
             )
         )
-    rate = {
-        size: TOKENS * bytes_read[size] / median(seconds[f"{size}, floor"]) / 1e9 for size in sizes
-    }
+    rate = {size: TOKENS * bytes_read[size] / floor_of(seconds, size) / 1e9 for size in sizes}
     header = (
         "50 tokens, one clip", "median (range)", "times the paper's way, same size",
-        "times the paper's way, official size", "times the floor's seconds",
+        "times the paper's way, official size", "times the floor of its bytes",
     )  # fmt: skip
     values = {
         "clock": options.clock,
@@ -86,6 +99,25 @@ def main() -> None:
         "floor_gigabytes_a_second": rate,
     }
     publish("Against the paper's way and the floor", header, rows, values, options.output)
+
+
+def floor_of(seconds: dict[str, list[float]], size: str) -> float:
+    """Seconds for all weights in float32."""
+    return min(median(seconds[f"{size}, weights read by {who}"]) for who in ("NumPy", "PyTorch"))
+
+
+def share_of_bytes(matrices: list[np.ndarray]) -> float:
+    """Bytes of int8 rows with their scales, of those of float32."""
+    return sum(m.size + 4 * len(m) for m in matrices) / sum(m.nbytes for m in matrices)
+
+
+@torch.inference_mode()
+def stream_by_torch(matrices: list[torch.Tensor]) -> None:
+    """As `stream`."""
+    vectors = {width: torch.ones(1, width) for width in {m.shape[1] for m in matrices}}
+    for _ in range(TOKENS):
+        for matrix in matrices:
+            torch.nn.functional.linear(vectors[matrix.shape[1]], matrix)
 
 
 def stream(matrices: list[np.ndarray]) -> None:

@@ -18,6 +18,8 @@ import numpy as np
 
 Row = Sequence[str | float | int]
 
+_LOAD = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None  # of other programs
+
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
     """A parser with what every benchmark takes."""
@@ -68,7 +70,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "openblas": os.environ.get("OPENBLAS_CORETYPE", "as detected"),
-        "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        "load before": _LOAD,
     }
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -91,9 +93,15 @@ def _processor() -> str:
 
 
 def publish(
-    title: str, header: Row, rows: Sequence[Row], values: Mapping[str, Any], output: Path | None
+    title: str,
+    header: Row,
+    rows: Sequence[Row],
+    values: Mapping[str, Any],
+    output: Path | None,
+    *,
+    variant: str = "",
 ) -> None:
-    """Prints the table, and writes it with all values into the folder."""
+    """Prints the table, and writes it with all values into the folder, as NAME-variant."""
     where = machine()
     lines = [f"### {title}", "", *table(header, rows), ""]
     lines += [", ".join(f"{name} {value}" for name, value in where.items()), ""]
@@ -101,7 +109,7 @@ def publish(
     print(text)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
-        name = Path(sys.argv[0]).stem
+        name = "-".join(part for part in (Path(sys.argv[0]).stem, variant) if part)
         content = {"title": title, "machine": where, **values}
         (output / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         (output / f"{name}.md").write_text(text, encoding="utf-8")

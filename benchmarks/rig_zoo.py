@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real motion on every rig of the zoo, measured off Blender's evaluated bones.
 
-    /path/to/bpy-venv/bin/python benchmarks/rig_zoo.py ../shared/data -o docs/rig-zoo.md
+    /path/to/bpy-venv/bin/python -m benchmarks.rig_zoo ../shared/data -o docs/rig-zoo.md
 
 Every rig is recognised with no help, moved by real clips, and played. Columns, for each rig as the
 worst of its variants: how many of its variants were recognised; by how many degrees arms and legs
@@ -26,8 +26,6 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import bpy
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script of a checkout
 
 from benchmarks import zoo
 from benchmarks.zoo_measures import Measures, measure

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How fast a training step of each stage is, beside the reference's way of doing the same.
 
-    python benchmarks/training_step.py DATASET [--config embedded] [-o results]
+    python -m benchmarks.training_step DATASET [--config embedded] [-o results]
 
 The other side is a plain loop after T2M-GPT's published training scripts, written for this
 comparison: samples are cut, normalised and stacked one by one, codes are counted by a one-hot
