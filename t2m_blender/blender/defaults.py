@@ -16,7 +16,6 @@ from .properties import Habits
 from .transfer_panel import PlacementHabits
 from .translations import rpt
 
-
 DEFAULTED = (*Habits.__annotations__, *PlacementHabits.__annotations__)
 """Names of the fields."""
 
