@@ -68,9 +68,11 @@ def _carried(
 ) -> Array:
     """[T, 4, 4] or [1, 4, 4] of a bone while the controls move."""
     after = Matrix.Identity(4)  # from what is followed to the bone that was asked for
+    followed = set()
     while bone.name not in poses.matrices:
+        followed.add(bone.name)
         name, coincides = wiring.carrier(bone.name, settings)
-        if name is None:
+        if name is None or name in followed:
             return np.array(bone.bone.matrix_local @ bone.matrix_basis @ after)[None]
         carrier = bone.id_data.pose.bones[name]
         if not coincides:

@@ -10,7 +10,7 @@ until FK controls move them; the same for IK.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import combinations, product
+from itertools import combinations, islice, product
 
 import numpy as np
 
@@ -28,7 +28,7 @@ _LIMBS = {
     "hands": ("shoulder", "elbow", "wrist"),
 }
 _NEAR = 0.05  # of a leg's length: so near to its joint lies a control
-_CHANGES = 2  # switches are tried alone and in pairs
+_CHANGES, _TRIES = 2, 200  # switches are tried alone and in pairs, up to so many ways
 
 
 def controls_by_wiring(
@@ -274,15 +274,11 @@ class _Finder:
 
         What hangs on `above` rigidly comes first.
         """
-        upstream = {name for _, name in self.wiring.above(nodes, None)}
-        properties = sorted(
-            {
-                p
-                for name in upstream
-                for tie in self.wiring.ties.get(name, ())
-                for p in tie.properties
-            }
+        mine = self.wiring.above(nodes, None) - self.wiring.above(
+            [("turn", self.bones["pelvis"]), ("place", self.bones["pelvis"])], None
         )
+        ties = [tie for name in {n for _, n in mine} for tie in self.wiring.ties.get(name, ())]
+        properties = sorted({p for tie in ties for p in tie.properties})
 
         def rigid(found: tuple[str, ...], settings: Settings) -> bool:
             return not above or self.wiring.is_rigid(found[0], above, settings)
@@ -292,7 +288,7 @@ class _Finder:
             return found is not None and rigid(found, settings)
 
         second: tuple[str, ...] | None = None
-        for change in self.changes(properties):
+        for change in islice(self.changes(properties), _TRIES):
             trial = {**self.settings, **change}
             found = find(trial)
             if found is None:
