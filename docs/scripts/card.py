@@ -9,6 +9,7 @@ brought there first, as text.
 
     clips.csv        every clip of the dataset, what was made of it, and its licence
     stage1.jsonl     log of train-vqvae
+    decoder.jsonl    log of the decoder alone, where stage 1 went on so
     stage2.jsonl     log of train-gpt
     ladder.json      of evaluate
     checks.json      of check-prompts
@@ -46,11 +47,13 @@ MODEL = DOCS / "model"
 PAGE = DOCS / "model-card.md"
 _COPIED = {
     "stage1": ("log.jsonl", "stage1.jsonl"),
+    "decoder": ("log.jsonl", "decoder.jsonl"),
     "stage2": ("log.jsonl", "stage2.jsonl"),
     "ladder": ("ladder.json", "ladder.json"),
     "checks": ("checks.json", "checks.json"),
     "nearest": ("nearest.json", "nearest.json"),
 }
+_LOGS = ("stage1", "decoder", "stage2")
 _SHOWN = 3  # pictures of what the model does best, and of what it does worst
 
 
@@ -87,7 +90,8 @@ def model_block() -> str:
 def training_block() -> str:
     """What the logs say."""
     rows = []
-    for stage in ("stage1", "stage2"):
+    logs = [stage for stage in _LOGS if (MODEL / f"{stage}.jsonl").is_file()]
+    for stage in logs:
         lines = [json.loads(line) for line in _lines(f"{stage}.jsonl")]
         judged = [name for line in lines for name in line if name.startswith("val_")]
         for name in dict.fromkeys(judged):
@@ -95,7 +99,16 @@ def training_block() -> str:
             best = max if "accuracy" in name or "used" in name else min
             step = best(values, key=values.get)
             last = max(values)
-            rows.append((stage, name, f"{values[step]:.3g}", step, f"{values[last]:.3g}", last))
+            rows.append(
+                (
+                    f"[{stage}](model/{stage}.jsonl)",
+                    name,
+                    f"{values[step]:.3g}",
+                    step,
+                    f"{values[last]:.3g}",
+                    last,
+                )
+            )
     return table(("log", "figure", "best", "at step", "last", "at step"), rows)
 
 
