@@ -159,12 +159,14 @@ def _of_call(node: ast.Call) -> Iterator[tuple[int, str, str]]:
         return
     if function.endswith("Property") or function in ("prop", "label", "operator", "column", "menu"):
         context = "Operator" if function == "operator" else "*"
+        context = getattr(shown.get("translation_context"), "value", context)
         for key in _SHOWN & shown.keys():
-            yield from ((node.lineno, context, text) for text in templates(shown[key]))
-    if function == "EnumProperty" and isinstance(shown.get("items"), ast.Tuple):
-        for item in shown["items"].elts:
-            for part in item.elts[1:3]:
-                yield from ((node.lineno, "*", text) for text in templates(part))
+            where = "*" if key == "description" else context
+            yield from ((node.lineno, where, text) for text in templates(shown[key]))
+        items = shown.get("items")
+        for item in items.elts if isinstance(items, ast.Tuple) else ():
+            for where, part in zip((context, "*"), item.elts[1:3], strict=True):
+                yield from ((node.lineno, where, text) for text in templates(part))
 
 
 if __name__ == "__main__":

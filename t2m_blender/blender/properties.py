@@ -82,6 +82,7 @@ class Habits:
     variety: EnumProperty(  # type: ignore[valid-type]
         name="Variety",
         description="How much takes differ",
+        translation_context="T2M",  # Blender's own "Normal" stands on a surface
         items=(
             ("CALM", "Little", "The likeliest way of doing it"),
             ("NORMAL", "Normal", "As the model was tuned"),

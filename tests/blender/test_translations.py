@@ -52,9 +52,10 @@ def test_all_that_is_registered_has_a_tooltip_and_a_translation() -> None:
     def check_fields(where: str, fields: list[object]) -> None:
         for field in fields:
             here = f"{where}.{field.identifier}"
-            check(here, field.name, field.description, "*")
+            check(here, field.name, field.description, field.translation_context)
             for item in getattr(field, "enum_items", ()):
-                check(f"{here}.{item.identifier}", item.name, item.description, "*")
+                told = item.name, item.description, field.translation_context
+                check(f"{here}.{item.identifier}", *told)
 
     files = {"rna_type", "filepath", "filter_glob", "check_existing", "filename_ext"}
     for name in dir(bpy.ops.t2m):
