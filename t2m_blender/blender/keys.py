@@ -56,6 +56,11 @@ def splice_keys(curve: bpy.types.FCurve, channel: Channel, frame_start: int, sto
         whole = np.concatenate((parts[before], new[name].reshape(-1, width), parts[after]))
         points.foreach_set(name, whole[order].ravel())
     curve.update()
+    ours = (order >= before.sum()) & (order < before.sum() + len(channel.values))
+    for name in ("handle_left", "handle_right"):  # automatic ones have followed new neighbours
+        now = _read(points, name, np.float32, 2).reshape(-1, 2)
+        now[~ours] = kept[name].reshape(-1, 2)[before | after]
+        points.foreach_set(name, now.ravel())
 
 
 def _of_channel(channel: Channel, frame_start: int) -> dict[str, NDArray[Any]]:
