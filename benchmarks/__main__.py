@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split(".")[0])
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the results")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each row (5)")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="see report.py")
     parser.add_argument("--bpy", type=Path, metavar="PYTHON", help="with the bpy wheel")
     parser.add_argument("--rig", type=Path, help="for --bpy: a rig of 65 bones, as JSON")
     parser.add_argument("--trials", type=Path, help="CMU's, as benchmarks.preparation reads them")
@@ -48,6 +50,7 @@ def main() -> int:
 def jobs(options: argparse.Namespace) -> list[tuple[str, ...]]:
     """(Python, name, arguments ...) of each."""
     ours, rows = sys.executable, []
+    timing = ("--repeats", str(options.repeats), "--clock", options.clock)
     for words in (
         ("reference",),
         ("batches", "--runtime", "numpy"),
@@ -57,10 +60,10 @@ def jobs(options: argparse.Namespace) -> list[tuple[str, ...]]:
         ("same_tokens",),
         ("products",),
     ):
-        rows.append((ours, *words))
+        rows.append((ours, *words, *timing))
     if options.bpy:
         rig = str(options.rig.resolve())
-        rows += [(str(options.bpy.absolute()), name, rig) for name in ("button", "keys")]
+        rows += [(str(options.bpy.absolute()), name, rig, *timing) for name in ("button", "keys")]
     if options.trials:
         rows.append((ours, "preparation", str(options.trials.resolve())))
     if options.dataset:

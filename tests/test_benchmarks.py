@@ -16,7 +16,9 @@ from benchmarks.__main__ import jobs
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks"
 BENCHMARKS = [
-    path for path in sorted(FOLDER.glob("*.py")) if "if __name__" in path.read_text(encoding="utf-8")
+    path
+    for path in sorted(FOLDER.glob("*.py"))
+    if "if __name__" in path.read_text(encoding="utf-8")
 ]
 
 
@@ -35,7 +37,8 @@ def test_each_says_how_to_run_it_and_stands_in_the_docs() -> None:
 
 def test_all_of_them_are_found() -> None:
     folder = Path("here")
-    options = argparse.Namespace(bpy=folder, rig=folder, trials=folder, dataset=folder)
+    folders = dict.fromkeys(("bpy", "rig", "trials", "dataset"), folder)
+    options = argparse.Namespace(**folders, repeats=1, clock="cpu")
     names = [name for _, name, *_ in jobs(options)]
     assert {"reference", "memory", "button", "training_step"} <= set(names)
     assert all((FOLDER / f"{name}.py").is_file() for name in names)

@@ -29,6 +29,7 @@ _BYTES = 3
 _MIDDLE = 128  # a byte b stands for b - 128
 _OFFSET = sum(_MIDDLE * 256**place for place in range(_BYTES))
 _LARGEST = 127 * 256 ** (_BYTES - 1)
+_SHIFTS = torch.tensor([[[0]], [[8]], [[16]]], dtype=torch.int32)  # to the lowest byte
 _TRIAL = 2048  # rows and columns
 
 
@@ -51,9 +52,8 @@ class Int8Linear(nn.Module):
         flat = x.reshape(-1, x.shape[-1])
         size = flat.abs().amax(dim=1, keepdim=True).clamp_(min=1e-30)
         whole = (flat / size).mul_(_LARGEST).round_().int().add_(_OFFSET)
-        places = whole.view(torch.uint8).view(*flat.shape, 4)[..., :_BYTES]  # the lowest first
         low, middle, high = self._product(
-            places.permute(2, 0, 1).reshape(-1, flat.shape[1]), 1.0, _MIDDLE,
+            (whole >> _SHIFTS).to(torch.uint8).flatten(0, 1), 1.0, _MIDDLE,
             self._rows, self._scale, self._zeros, None,
             1.0, 0, torch.float32, "none", [], "",
         ).chunk(_BYTES)  # fmt: skip
