@@ -71,6 +71,7 @@ def same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 def ask(**values: object) -> bpy.types.PropertyGroup:
     """The panel's fields: as they are at first but for these. Undo has taken others back."""
     fields = bpy.context.scene.t2m
+    fields.next_prompts.clear()
     usual = {"prompt": "a person walks forward", "length": "FREE", "takes": 1, "loop": False}
     for name, value in {**usual, "where": "START", "seed": 1, **values}.items():
         setattr(fields, name, value)
@@ -98,6 +99,14 @@ def frames_of(made: bpy.types.Action) -> set[tuple[int, int, int]]:
         (int(values[0, 0]), int(values[-1, 0]), len(values)) for values in do.keys(made).values()
     }
     return {one for one in found if one[2] > 1}
+
+
+def show(name: str) -> Iterator[float]:
+    """A picture of the screen with the whole figure in view."""
+    with do.over():
+        bpy.ops.view3d.view_selected()
+    yield 1.0
+    do.picture(f"{FOLDER}/{name}.png")
 
 
 def typed() -> Iterator[float]:
@@ -131,7 +140,7 @@ def check_own() -> None:
 
 def cancelled() -> Iterator[float]:
     before = do.contents()
-    ask(length="SECONDS", seconds=60.0, takes=8)
+    ask(length="SECONDS", seconds=120.0, takes=32)  # not done before the button is found
     assert do.call(bpy.ops.t2m.generate) == {"FINISHED"}
     yield 0.5
     assert do.works()
@@ -150,8 +159,7 @@ def takes() -> Iterator[float]:
     assert bpy.data.actions["Mine"].use_fake_user
     check_own()
     bpy.context.scene.frame_set(24)
-    yield 1.0
-    do.picture(f"{FOLDER}/takes.png")
+    yield from show("takes")
 
 
 def kept() -> Iterator[float]:
@@ -265,7 +273,7 @@ def repaired() -> Iterator[float]:
         assert after[name][outside].tobytes() == values[outside].tobytes(), name
         changed += after[name][~outside].tobytes() != values[~outside].tobytes()
     assert changed > 20, changed
-    do.picture(f"{FOLDER}/repaired.png")
+    yield from show("repaired")
 
 
 def deleted_meanwhile() -> Iterator[float]:
@@ -273,7 +281,6 @@ def deleted_meanwhile() -> Iterator[float]:
     before = do.contents()
     ask(length="SECONDS", seconds=10.0, takes=4)
     assert do.call(bpy.ops.t2m.generate) == {"FINISHED"}
-    yield 0.3
     with do.over():
         bpy.ops.object.delete("EXEC_DEFAULT", True)
     assert not do.armatures()
@@ -316,7 +323,7 @@ def reopened() -> Iterator[float]:
     chosen, _ = (strip for _, strip in do.strips(figure()))
     again = do.keys(chosen.action)
     assert all(again[name].tobytes() == values.tobytes() for name, values in wanted.items())
-    do.picture(f"{FOLDER}/reopened.png")
+    yield from show("reopened")
 
 
 OWN: list[str] = []  # of the user's own Action
