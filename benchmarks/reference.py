@@ -32,10 +32,10 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--device", help="a row for PyTorch on this device too, such as cuda")
     options = parser.parse_args()
-    embedded = load_model(runtime="numpy").gpt
+    embedded = load_model(runtime="numpy")
     sizes = {
         "official": (GPTConfig(), VQVAEConfig()),
-        "embedded": (embedded, VQVAEConfig(width=256, code_size=256)),
+        "embedded": (embedded.gpt, embedded.vqvae),
     }
     work = {}
     bytes_read: dict[str, float] = {}
