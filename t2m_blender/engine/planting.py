@@ -2,10 +2,11 @@
 """Legs whose planted feet stand still, with as little change to everything else as that allows.
 
 One least-squares problem over the whole clip decides where the pelvis, the ankles and the balls of
-the feet go: held joints do not move, nothing sinks into the floor, legs keep their length (the
-closer to straight, the more: there a millimetre is a degree of the knee), knees bend no faster than
-they did, and all corrections come and go smoothly. Two-bone inverse kinematics then sets the knees.
-Nothing here knows a skeleton or a rig: callers bring y-up metres at the size of an adult.
+the feet go: held joints do not move, nothing sinks into the floor, feet that swing clear it, legs
+keep their length (the closer to straight, the more: there a millimetre is a degree of the knee),
+knees bend no faster than they did, and all corrections come and go smoothly. Two-bone inverse
+kinematics then sets the knees. Nothing here knows a skeleton or a rig: callers bring y-up metres
+at the size of an adult.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _HOLD = 2e4  # weights; that of a leg's shape is 1
 _FLOOR = 2000.0
 _GROUND = 30.0
 _SWING = 30.0
+# How high the ball of a foot is over the floor that moves so fast, metres and metres a second: the
+# medians of captured motion.
+_SWING_SPEEDS, _SWING_HEIGHTS = (0.4, 0.8, 1.2, 2.0), (0.0, 0.045, 0.055, 0.065)
 _LENGTH = 1e3
 _OVERSTRETCH = 100.0
 _PELVIS = np.array([0.02, 0.1, 0.02])
@@ -93,6 +97,7 @@ def plant_feet(
         axis=1,
     )
     ground = _ground(points, held, floor)
+    clearance = floor.sole + _clearance(points[:, _BALLS], fps)
     shift = np.zeros_like(points)
     urgency = np.ones((max(len(points) - 1, 0), 2))
     for _ in range(_ROUNDS):
@@ -101,7 +106,7 @@ def plant_feet(
         _keep_shape(system, fps)
         _hold(system, points, held, fps)
         _stay_up(system, points, last, _floors(points + last, floor), ground)
-        _keep_up(system, points, last, held)
+        _keep_up(system, points, last, held, clearance)
         _keep_legs(system, last, legs, urgency * (fps / 20.0) ** 2)
         _keep_feet(system, points, last, legs)
         shift = system.solution().reshape(points.shape)
@@ -180,14 +185,21 @@ def _stay_up(
 
 
 def _keep_up(
-    system: LeastSquaresOverTime, points: Array, shift: Array, held: NDArray[np.bool_]
+    system: LeastSquaresOverTime,
+    points: Array,
+    shift: Array,
+    held: NDArray[np.bool_],
+    clearance: Array,
 ) -> None:
-    """Feet that swing come no lower over the floor than they did."""
+    """Feet that swing come no lower over the floor than they did, and do not drag over it."""
+    lift = np.zeros(points.shape[:2])
+    lift[:, _BALLS] = np.maximum(clearance - points[:, _BALLS, 1], 0.0)
     swings = np.zeros(points.shape[:2], dtype=bool)
-    swings[:, 1:] = ~held & (shift[:, 1:, 1] < 1e-6)
-    weights = np.zeros((len(points), _AT.size))
+    swings[:, 1:] = ~held & (shift[:, 1:, 1] < lift[:, 1:] + 1e-6)
+    weights, heights = np.zeros((2, len(points), _AT.size))
     weights[:, _AT[:, 1]] = _SWING * swings
-    system.add_values(weights, np.zeros_like(weights))
+    heights[:, _AT[:, 1]] = lift
+    system.add_values(weights, heights)
 
 
 def _keep_legs(system: LeastSquaresOverTime, shift: Array, legs: Legs, urgency: Array) -> None:
@@ -261,6 +273,14 @@ def _ground(points: Array, held: NDArray[np.bool_], floor: Floor) -> Array:
             if over < _LOW:
                 ground[start:stop, point] = floor.sole + np.clip(over, 0.0, _FLAT)
     return ground
+
+
+def _clearance(balls: Array, fps: float) -> Array:
+    """Heights [T, 2] over the sole's at which balls of feet [T, 2, 3] swing."""
+    if len(balls) < 2:
+        return np.zeros(balls.shape[:2])
+    way = np.gradient(balls[..., [0, 2]], axis=0) * fps
+    return np.interp(np.linalg.norm(way, axis=-1), _SWING_SPEEDS, _SWING_HEIGHTS)
 
 
 def _rigid_feet(placed: Array, legs: Legs, held: NDArray[np.bool_]) -> tuple[Array, Array]:

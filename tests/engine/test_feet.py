@@ -21,6 +21,7 @@ from t2m_blender.engine.feet import (
     spans_to_held,
 )
 from t2m_blender.engine.motion import Motion
+from t2m_blender.engine.quality import foot_skate_ratio
 from t2m_blender.engine.skeleton import HUMANML3D
 
 FEET = [7, 10, 8, 11]  # left ankle, left ball, right ankle, right ball
@@ -101,6 +102,21 @@ def test_a_swinging_foot_comes_no_lower_while_the_other_one_stands(clip: Motion)
     assert (~near).sum() > 50
     assert np.percentile(lowered[held], 50) > 0.02
     assert lowered[~near].max() < 0.015
+
+
+def test_a_foot_that_drags_is_lifted(clip: Motion) -> None:
+    """Steps that hardly leave the floor are raised to a captured step's height."""
+    low = clip.joints.copy()
+    low[:, FEET, 1] = np.minimum(low[:, FEET, 1], [0.1, 0.03, 0.1, 0.03])
+    dragging = replace(clip, joints=low)
+    lifted = lock_feet(dragging)
+    balls = [FEET[1], FEET[3]]
+    speed = np.linalg.norm(np.diff(low[:, balls][..., [0, 2]], axis=0), axis=-1) * clip.fps
+    swing = speed > 2.0
+    assert swing.sum() > 20
+    assert np.median(low[1:, balls, 1][swing]) < 0.031
+    assert np.median(lifted.joints[1:, balls, 1][swing]) > 0.05
+    assert foot_skate_ratio(lifted) < 0.5 * foot_skate_ratio(dragging)
 
 
 def test_no_contacts_leave_a_motion_above_the_floor_alone(clip: Motion) -> None:
