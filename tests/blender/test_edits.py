@@ -191,8 +191,8 @@ def test_feet_of_what_was_edited_can_be_held_anew(edit) -> None:
     assert bpy.ops.t2m.relock_feet() == {"FINISHED"}
     again = curve_values(armature, edited)
     assert made.keys() == again.keys()
-    far = slice(0, 20)  # from what is new: the hips may be planned a little otherwise
-    assert max(abs(made[key][far] - again[key][far]).max() for key in made) < 0.05
+    far = slice(0, 20)  # from what is new: hips and swings may be planned a little otherwise
+    assert max(abs(made[key][far] - again[key][far]).max() for key in made) < 0.1
     seam = 60 if edit == "continue" else 70
     _seams(armature, 20, 90, seam)
     new = [span for span in read_contacts(edited, 1) if span.stop > seam - 15]
