@@ -27,8 +27,8 @@ _HOLD = 2e4  # weights; that of a leg's shape is 1
 _FLOOR = 2000.0
 _GROUND = 30.0
 _SWING = 30.0
-# How high the ball of a foot is over the floor that moves so fast, metres and metres a second: close
-# to the medians of captured motion.
+# How high the ball of a foot is over the floor that moves so fast, metres and metres a second:
+# close to the medians of captured motion.
 _SWING_SPEEDS, _SWING_HEIGHTS = (0.4, 0.8, 1.2, 2.0), (0.0, 0.045, 0.055, 0.065)
 _LENGTH = 1e3
 _OVERSTRETCH = 100.0
