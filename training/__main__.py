@@ -66,8 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(command)
     _add_board(command)
     command.add_argument(
-        "--tokens-of", type=Path, metavar="FILE",
-        help="vqvae.safetensors of another run, whose decoder alone learns on",
+        "--start-from", type=Path, metavar="FILE",
+        help="vqvae.safetensors of another run, to learn on from there",
+    )  # fmt: skip
+    command.add_argument(
+        "--decoder-only", action="store_true",
+        help="with --start-from: the tokens stay what they are, and a GPT trained on them right",
     )  # fmt: skip
     command.set_defaults(run=_train_vqvae)
 
@@ -75,6 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(command)
     _add_board(command)
     command.add_argument("--vqvae", type=Path, required=True, help="vqvae.safetensors of stage 1")
+    command.add_argument(
+        "--start-from", type=Path, metavar="FILE",
+        help="model.safetensors of another run with tokens like these, to learn on from there",
+    )  # fmt: skip
     command.add_argument("--licence", default="", help="of the weights (as the data's)")
     command.set_defaults(run=_train_gpt)
 
@@ -165,7 +173,8 @@ def _train_vqvae(arguments: argparse.Namespace) -> int:
         config,
         arguments.data,
         arguments.output,
-        tokens_of=arguments.tokens_of,
+        start_from=arguments.start_from,
+        decoder_only=arguments.decoder_only,
         device=arguments.device,
         board=arguments.tensorboard,
     )
@@ -183,6 +192,7 @@ def _train_gpt(arguments: argparse.Namespace) -> int:
         arguments.data,
         arguments.vqvae,
         arguments.output,
+        start_from=arguments.start_from,
         licence=arguments.licence,
         device=arguments.device,
         board=arguments.tensorboard,

@@ -96,6 +96,8 @@ class VQVAETraining(Optimisation):
         path_weight: Of the root's path and turn over the window (metres, radians), as they add up.
         joint_weight: Of the joints about the root's floor point and heading (metres).
         speed_weight: Of the joints' velocities in space (metres a second).
+        fast_weight: How much more than a resting joint's the error of a moving joint's velocity
+            counts, for each metre a second of its speed: a punch is over in five frames.
     """
 
     window: int = 64
@@ -106,6 +108,7 @@ class VQVAETraining(Optimisation):
     path_weight: float = 0.0
     joint_weight: float = 0.0
     speed_weight: float = 0.0
+    fast_weight: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

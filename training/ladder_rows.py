@@ -92,9 +92,11 @@ class Asker:
         total = sum(map(len, self._asked)) + len(several)
         with tqdm(total=total, desc=candidate.label, unit="motion", disable=None) as bar:
             first = self._generated(candidate, self._asked[0], 0, bar.update)
-            points = [self._points(first)]
+            points, frames = [self._points(first)], [len(one) for one in first]
             for repeat, rows in enumerate(self._asked[1:], start=1):
-                points.append(self._points(self._generated(candidate, rows, repeat, bar.update)))
+                made = self._generated(candidate, rows, repeat, bar.update)
+                points.append(self._points(made))
+                frames += [len(one) for one in made]
             many = self._generated(candidate, several, len(self._asked), bar.update)
         figures = self._figures(points)
         figures[MODALITY] = modality_figure(
@@ -104,9 +106,10 @@ class Asker:
         )
         clips = self.questions.clip_of[self._asked[0]]
         motions = self._shown(first)
-        lengths = length_figures(
-            [self._motions[clip] for clip in clips], motions, clips, seed=self.seed
-        )
+        answered = np.concatenate([self.questions.clip_of[rows] for rows in self._asked])
+        wanted = np.array([motion.seconds for motion in self._motions])[answered]
+        seconds = np.array(frames) / motions[0].fps
+        lengths = length_figures(seconds, wanted, answered, seed=self.seed)
         shown = candidate.finished(first)
         finished = self._quality(shown, clips) if shown else {}
         quality = self._quality(motions, clips) | lengths

@@ -69,8 +69,3 @@ def root_error_after(seconds: float, real: Motion, other: Motion) -> float | Non
         return None
     apart = real.joints[frame, 0] - other.joints[frame, 0]
     return float(np.linalg.norm(apart[[0, 2]]))
-
-
-def length_error(real: Motion, other: Motion) -> float:
-    """How much longer or shorter the other motion is, in seconds."""
-    return abs(other.seconds - real.seconds)

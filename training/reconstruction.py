@@ -51,6 +51,7 @@ class ReconstructionLoss:
         self.share = share / share.mean()
         self.mean = torch.from_numpy(dataset.mean).to(device)
         self.std = torch.from_numpy(dataset.std).to(device)
+        self.fast_weight = settings.fast_weight
         self.weights = {
             "features": 1.0,
             "positions": settings.position_weight,
@@ -83,17 +84,20 @@ class ReconstructionLoss:
         posture, posture_to = (
             still_joints(features, self.skeleton) for features in (rebuilt, real)
         )
-        speed = self.skeleton.fps * (joints - joints_to).diff(dim=1)
+        velocity, velocity_to = (self.skeleton.fps * j.diff(dim=1) for j in (joints, joints_to))
+        share = 1.0 + self.fast_weight * velocity_to.norm(dim=-1)
         return {
             "path": _length(path - path_to) + (turn - turn_to).abs().mean(),
             "joints": _length(posture - posture_to),
-            "speed": _length(speed),
+            "speed": _length(velocity - velocity_to, share),
         }
 
 
-def _length(vectors: Tensor) -> Tensor:
-    """The mean length of vectors [..., n]; its gradient stays finite where they vanish."""
-    return (vectors.square().sum(dim=-1) + 1e-12).sqrt().mean()
+def _length(vectors: Tensor, share: Tensor | float = 1.0) -> Tensor:
+    """The mean length of vectors [..., n], each counting its share [...]; its gradient stays finite
+    where they vanish.
+    """
+    return ((vectors.square().sum(dim=-1) + 1e-12).sqrt() * share).mean()
 
 
 def root_and_joints(features: Tensor, skeleton: Skeleton) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,7 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from t2m_blender.engine.checkpoint import Checkpoint, file_sha256, write_checkpoint
+from t2m_blender.engine.checkpoint import Checkpoint, file_sha256, read_checkpoint, write_checkpoint
 from t2m_blender.engine.configs import GPTConfig
 from t2m_blender.engine.errors import CheckpointError
 from t2m_blender.engine.generate import MODELS, generate_batch, load_model
@@ -38,18 +38,22 @@ def train_gpt(
     vqvae_file: Path,
     folder: Path,
     *,
+    start_from: Path | None = None,
     licence: str = "",
     device: str = "cpu",
     board: bool = False,
 ) -> Path:
     """Trains stage 2 on a prepared dataset and a stage 1 file; returns the finished model's file.
 
+    With `start_from`, a model of a GPT of these sizes, it learns on from there: its stage 1 should
+    be this one, or one that learnt on from it.
     The file names `licence` as that of its weights; without one, it says that the data's holds.
     `board` shows curves and generated motions in TensorBoard.
 
     Raises:
         InputError: No captioned clip in train or val.
-        CheckpointError: The stage 1 file does not fit the dataset, or the text encoder is missing.
+        CheckpointError: The stage 1 file does not fit the dataset, the text encoder is missing, or
+            `start_from` is no model of these sizes.
     """
     ranks = Ranks(device)
     dataset = checked_dataset(read_dataset(data))
@@ -72,7 +76,10 @@ def train_gpt(
         split: CaptionedTokens(dataset, split, vqvae, encoder, sizes) for split in ("train", "val")
     }
     torch.manual_seed(settings.seed)
-    network = GPT(sizes).to(ranks.device)
+    network = GPT(sizes)
+    if start_from:
+        _take_weights(network, start_from)
+    network = network.to(ranks.device)
 
     def loss(generator: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = samples["train"].draw(settings, generator).rows(rows).to(ranks.device)
@@ -135,6 +142,7 @@ def train_gpt(
             "data": dataset_sha256(data),
             "vqvae": file_sha256(vqvae_file),
             "text encoder": file_sha256(encoder_file),
+            **({"start from": file_sha256(start_from)} if start_from else {}),
         },
         loss=loss,
         validate=validate,
@@ -142,6 +150,19 @@ def train_gpt(
         pictures=pictures if board else None,
     )
     return result
+
+
+def _take_weights(network: GPT, file: Path) -> None:
+    """Fills the network with that of a model file."""
+    stored = read_checkpoint(file).tensors
+    try:
+        network.load_state_dict(
+            {name: torch.tensor(stored[f"gpt.{name}"]) for name in network.state_dict()}
+        )
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{file} has no GPT of the sizes of the config ({error}); train without --start-from."
+        ) from error
 
 
 def _text_encoder(name: str) -> Path:

@@ -41,28 +41,31 @@ def train_vqvae(
     data: Path,
     folder: Path,
     *,
-    tokens_of: Path | None = None,
+    start_from: Path | None = None,
+    decoder_only: bool = False,
     device: str = "cpu",
     board: bool = False,
 ) -> Path:
     """Trains stage 1 on a prepared dataset; returns the best network's file.
 
-    With `tokens_of`, another stage 1 file, only the decoder learns on from there: tokens stay what
-    they are, so that a GPT that was trained on them stays right.
+    With `start_from`, another stage 1 file, it learns on from there; with `decoder_only`, only the
+    decoder does: tokens stay what they are, so that a GPT that was trained on them stays right.
     `board` shows curves and rebuilt motions in TensorBoard.
 
     Raises:
-        CheckpointError: `tokens_of` is no stage 1 file, or of another skeleton.
+        CheckpointError: `start_from` is no stage 1 file, or of another skeleton.
         InputError: The dataset has no clip as long as a window, none to validate on, or statistics
-            that cannot be used.
+            that cannot be used; or only the decoder is to learn, from nothing.
     """
+    if decoder_only and not start_from:
+        raise InputError("The decoder alone learns on from a stage 1 file; name it too.")
     ranks = Ranks(device)
     dataset = checked_dataset(read_dataset(data), "val")
     settings = config.vqvae
-    if tokens_of:
-        network, mean, std = read_vqvae(tokens_of, dataset)
+    if start_from:
+        network, mean, std = read_vqvae(start_from, dataset)
         dataset = replace(dataset, mean=mean, std=std)
-        network.requires_grad_(False).decoder.requires_grad_(True)
+        network.requires_grad_(not decoder_only).decoder.requires_grad_(True)
         sizes = network.config
     else:
         sizes = network_config(
@@ -83,7 +86,7 @@ def train_vqvae(
     def loss(generator: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = torch.from_numpy(windows.draw(settings.batch_size, generator)[rows])
         batch = batch.to(ranks.device)
-        if tokens_of:
+        if decoder_only:
             return measure(network.decode(network.encode(batch)), batch, torch.zeros(()))
         rebuilt, commitment, perplexity = network(batch)
         total, figures = measure(rebuilt, batch, commitment)
@@ -121,7 +124,8 @@ def train_vqvae(
         made_of={
             "network": asdict(sizes),
             "data": dataset_sha256(data),
-            **({"tokens of": file_sha256(tokens_of)} if tokens_of else {}),
+            **({"start from": file_sha256(start_from)} if start_from else {}),
+            **({"decoder only": True} if decoder_only else {}),
         },
         loss=loss,
         validate=validate,

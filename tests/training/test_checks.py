@@ -59,15 +59,22 @@ def test_every_check_is_whole() -> None:
 
 
 def test_predicates_know_their_action_among_real_clips(dataset: Dataset) -> None:
-    rates = real_rates(dataset, read_suite())
+    rates = real_rates(dataset, read_suite(), np.copy)
     judged = 0
     for check in read_suite():
         row = rates[check.name]
         if row["picked"]:
             judged += 1
             assert row["picked_pass"] >= 0.9, check.name
+            assert row["rebuilt_pass"] == row["picked_pass"], check.name
         assert row["others_pass"] <= 0.25, check.name
     assert judged > 25
+
+
+def test_what_rebuilding_loses_is_seen(dataset: Dataset) -> None:
+    suite = [check for check in read_suite() if check.name in ("walk", "jump", "stand still")]
+    rates = real_rates(dataset, suite, lambda features: np.repeat(features[:1], 60, axis=0))
+    assert rates["jump"]["rebuilt_pass"] == 0.0 and rates["jump"]["picked_pass"] >= 0.9
 
 
 def test_a_side_is_not_the_other(seen: dict[str, Seen]) -> None:

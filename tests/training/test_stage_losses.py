@@ -151,6 +151,17 @@ def test_losses_in_space_by_hand() -> None:
     assert abs(figures["speed"] - 20.0 / 22 / 2) < 1e-4  # 1 m a frame is 20 m/s, once in two
 
 
+@pytest.mark.parametrize("weight", [0.0, 1.5])
+def test_fast_joints_count_more(weight: float) -> None:
+    """A root that springs up by a metre, which the rebuilt one does not."""
+    real = torch.zeros(1, 3, 263)
+    real[:, 2, 3] = 1.0
+    settings = VQVAETraining(speed_weight=1.0, fast_weight=weight)
+    measure = ReconstructionLoss(settings, plain_statistics(), torch.device("cpu"))
+    _, figures = measure(torch.zeros_like(real), real, torch.tensor(0.0))
+    assert abs(figures["speed"] - 20.0 * (1.0 + 20.0 * weight) / 22 / 2) < 1e-3
+
+
 def test_codebook_usage() -> None:
     network = silent(VQVAE(VQVAEConfig(width=2, code_size=2, codebook_size=8, levels=2, depth=1)))
     with torch.no_grad():

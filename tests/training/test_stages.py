@@ -53,7 +53,9 @@ def test_a_decoder_learns_on_while_tokens_stay(
     config = replace(CONFIG, vqvae_network=network, vqvae=replace(CONFIG.vqvae, average=0.5))
     file = train_vqvae(config, small_set, tmp_path / "vqvae")
     longer = replace(config, vqvae=replace(config.vqvae, window=60, learning_rate=1e-3))
-    better = train_vqvae(longer, small_set, tmp_path / "decoder", tokens_of=file)
+    better = train_vqvae(
+        longer, small_set, tmp_path / "decoder", start_from=file, decoder_only=True
+    )
 
     dataset = read_dataset(small_set)
     (before, *statistics), (after, *same) = (read_vqvae(path, dataset) for path in (file, better))
@@ -69,7 +71,30 @@ def test_a_decoder_learns_on_while_tokens_stay(
     }
     assert changed == {"decoder"}
     with pytest.raises(CheckpointError, match="other settings or data"):
-        train_vqvae(longer, small_set, tmp_path / "decoder", tokens_of=better)
+        train_vqvae(longer, small_set, tmp_path / "decoder", start_from=better, decoder_only=True)
+    with pytest.raises(InputError, match="learns on from a stage 1 file"):
+        train_vqvae(longer, small_set, tmp_path / "alone", decoder_only=True)
+
+
+def test_both_stages_learn_on_from_where_others_ended(small_set: Path, tmp_path: Path) -> None:
+    file = train_vqvae(CONFIG, small_set, tmp_path / "vqvae")
+    model = train_gpt(CONFIG, small_set, file, tmp_path / "gpt")
+    on = train_vqvae(CONFIG, small_set, tmp_path / "vqvae on", start_from=file)
+    dataset = read_dataset(small_set)
+    errors = [
+        reconstruction_error(read_vqvae(path, dataset)[0], dataset, "train") for path in (file, on)
+    ]
+    assert errors[1] < errors[0]
+    train_gpt(CONFIG, small_set, file, tmp_path / "gpt on", start_from=model)
+    first, then = (
+        [row["loss"] for row in log(tmp_path / name) if "loss" in row] for name in ("gpt", "gpt on")
+    )
+    assert then[0] < first[-1] + 0.1 * (first[0] - first[-1])
+    with pytest.raises(CheckpointError, match="other settings or data"):
+        train_gpt(CONFIG, small_set, file, tmp_path / "gpt on")
+    wider = replace(CONFIG, gpt_network={**CONFIG.gpt_network, "width": 96})
+    with pytest.raises(CheckpointError, match="no GPT of the sizes"):
+        train_gpt(wider, small_set, file, tmp_path / "wider", start_from=model)
 
 
 @pytest.mark.parametrize("stage", ["vqvae", "gpt"])

@@ -5,7 +5,7 @@ Every prompt of the suite is made with several seeds at the model's own sampling
 predicate looks at every motion: at those of its own prompts (the pass rate), at all others (the
 base rate: a check that most motions pass proves nothing), and at those that asked for the other
 side. OUT gets `checks.md` and `checks.json`. With `--real DATASET` the same predicates look at real
-clips.
+clips, and at what the model's VQ-VAE makes of them: what is lost there, no GPT brings back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from t2m_blender.engine.decoding import tokens_to_features
 from t2m_blender.engine.errors import InputError, OutputError
 from t2m_blender.engine.features import features_to_joints
 from t2m_blender.engine.files import new_file
@@ -29,6 +31,7 @@ from training.checks.seen import Seen
 from training.checks.suite import NONSENSE, Check, read_suite
 from training.data.dataset import Dataset, read_dataset
 
+Features = NDArray[np.float32]
 Generate = Callable[[Sequence[str], Sequence[int]], list[Seen]]
 
 
@@ -117,19 +120,25 @@ def summarised(asked: Sequence[Asked], suite: Sequence[Check]) -> dict[str, Any]
     }
 
 
-def real_rates(dataset: Dataset, suite: Sequence[Check]) -> dict[str, dict[str, Any]]:
-    """What every check says of its hand-picked real clips and of other captioned ones."""
+def real_rates(
+    dataset: Dataset, suite: Sequence[Check], rebuild: Callable[[Features], Features]
+) -> dict[str, dict[str, Any]]:
+    """What every check says of its hand-picked real clips, as they are and rebuilt, and of others.
+
+    `rebuild` takes and gives features [T, D]; the other clips are the captioned ones.
+    """
+
+    def seen_of(features: Features) -> Seen:
+        return Seen.of(features_to_joints(features.astype(np.float64), dataset.skeleton))
+
     picked = {clip_id for check in suite for clip_id in check.real}
     clips = [c for c in dataset.clips if c.id in picked or (c.captions and not c.mirrored)]
-    seen = {
-        clip.id: Seen.of(
-            features_to_joints(dataset.features[clip.id].astype(np.float64), dataset.skeleton)
-        )
-        for clip in clips
-    }
+    seen = {clip.id: seen_of(dataset.features[clip.id]) for clip in clips}
+    rebuilt = {i: seen_of(rebuild(dataset.features[i])) for i in sorted(picked & set(seen))}
     rates = {}
     for check in suite:
-        own = [check.passes(seen[i]) for i in check.real if i in seen]
+        ids = [i for i in check.real if i in seen]
+        own = [check.passes(seen[i]) for i in ids]
         others = [
             check.passes(seen[c.id])
             for c in clips
@@ -138,6 +147,9 @@ def real_rates(dataset: Dataset, suite: Sequence[Check]) -> dict[str, dict[str, 
         rates[check.name] = {
             "picked": len(own),
             "picked_pass": float(np.mean(own)) if own else None,
+            "rebuilt_pass": float(np.mean([check.passes(rebuilt[i]) for i in ids]))
+            if own
+            else None,
             "others": len(others),
             "others_pass": float(np.mean(others)) if others else None,
         }
@@ -148,7 +160,7 @@ def markdown(summary: dict[str, Any]) -> str:
     """The summary as a table for people."""
     real = summary.get("real", {})
     head = ["check", "target", "prompts", "paraphrases", "other side", "base rate", "natural start"]
-    head += ["real clips", "other real clips"] if real else []
+    head += ["real clips", "rebuilt", "other real clips"] if real else []
     lines = [
         f"Motions that pass, {summary['seeds']} seeds a prompt at the model's own sampling.",
         "",
@@ -162,7 +174,7 @@ def markdown(summary: dict[str, Any]) -> str:
         if real:
             rates = real[row["name"]]
             cells.append(f"{_percent(rates['picked_pass'])} of {rates['picked']}")
-            cells.append(_percent(rates["others_pass"]))
+            cells += [_percent(rates["rebuilt_pass"]), _percent(rates["others_pass"])]
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",
@@ -233,7 +245,13 @@ def run(args: argparse.Namespace) -> int:
     summary = summarised(ask(generate, args.seeds, suite, None if args.quiet else show), suite)
     summary["model"], summary["sha256"] = str(args.model), model.checkpoint.sha256
     if args.real:
-        summary["real"] = real_rates(read_dataset(args.real), suite)
+
+        def rebuild(features: Features) -> Features:
+            rows = len(features) // model.frames_per_token * model.frames_per_token
+            normal = (features[:rows] - model.checkpoint.mean) / model.checkpoint.std
+            return tokens_to_features(model.runtime.encode(normal[None])[0], model)
+
+        summary["real"] = real_rates(read_dataset(args.real), suite, rebuild)
     text = markdown(summary)
     try:
         args.output.mkdir(parents=True, exist_ok=True)

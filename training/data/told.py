@@ -42,13 +42,13 @@ def told_of(sentences: Iterable[str]) -> dict[str, list[str]]:
     """What is done ("kicks with the left leg") -> sentences that say it, without repeats."""
     meanings: dict[tuple[str, ...], set[str]] = {}
     for deed, way in all_ways():
-        meanings.setdefault(_content(way), set()).add(deed)
+        meanings.setdefault(content_of(way), set()).add(deed)
     found: dict[str, dict[str, None]] = {}
     for sentence in sentences:
         text = " ".join(sentence.lower().strip().rstrip(".").split())
         if len(text.split()) > _LONGEST:
             continue
-        deeds = meanings.get(_content(text), set())
+        deeds = meanings.get(content_of(text), set())
         if len(deeds) == 1:
             deed = next(iter(deeds))
             found.setdefault(deed, {})[text] = None
@@ -71,8 +71,11 @@ def read_told(path: Path) -> dict[str, list[str]]:
     return told_of(texts)
 
 
-def _content(text: str) -> tuple[str, ...]:
-    """The words of content in order of the alphabet, each as often as it is there."""
+def content_of(text: str) -> tuple[str, ...]:
+    """The words that tell what is done, in the order of the alphabet, each as often as it is there.
+
+    Two sentences with the same ones say the same, in other forms and orders.
+    """
     text = re.sub(r"\b(counter|anti)[\s-]*clock[\s-]?wise", "counterclockwise", text)
     words = re.findall(r"[a-z0-9]+", re.sub(r"\{\w+\}", " ", text.lower()))
     kept = (_SAME.get(word, word) for word in words if word not in _DROPPED)

@@ -171,7 +171,8 @@ def _worded(steps: Sequence[Sequence[_Deed]], random: np.random.Generator) -> st
     if "{who}" not in start:
         subject = ("", *_ORDERS) if form == "order" else _PLAIN
     said = [_step(step, form, subject, random) for step in steps]
-    text = start.replace("{who}", subject[0]) + said[0]
+    alone = name == "make" and subject[0] == subject[4]  # "make him", not "make he"
+    text = start.replace("{who}", subject[2] if alone else subject[0]) + said[0]
     for number, (step, clause) in enumerate(zip(steps[1:], said[1:], strict=True), start=1):
         last = number == len(said) - 1
         join = random.integers(5) if last else random.integers(2)
