@@ -23,8 +23,8 @@ MAY_KNOW = {
 }
 # The files of the engine that know torch; all others are NumPy only.
 TORCH = {
-    *("codebook", "vqvae", "gpt", "int8_linear", "official", "torch_runtime", "pytorch"),
-    "unfilled",
+    *("codebook", "vqvae", "gpt", "int8_linear", "int8_blocks", "official", "torch_runtime"),
+    *("pytorch", "unfilled"),
 }
 OUTSIDE_ALLOWED = {
     "retarget": {"numpy"},

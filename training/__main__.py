@@ -78,7 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train-gpt", help="stage 2: text -> tokens; writes the model")
     _add_common(command)
     _add_board(command)
-    command.add_argument("--vqvae", type=Path, required=True, help="vqvae.safetensors of stage 1")
+    command.add_argument(
+        "--vqvae", type=Path, required=True,
+        help="vqvae.safetensors of stage 1, or a model whose stage 1 is used",
+    )  # fmt: skip
     command.add_argument(
         "--start-from", type=Path, metavar="FILE",
         help="model.safetensors of another run with tokens like these, to learn on from there",

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from t2m_blender.engine.checkpoint import file_sha256, read_tensors, write_tensors
+from t2m_blender.engine.checkpoint import file_sha256, read_checkpoint, read_tensors, write_tensors
 from t2m_blender.engine.configs import VQVAEConfig
 from t2m_blender.engine.errors import CheckpointError, InputError
 from t2m_blender.engine.features import features_to_joints
@@ -140,15 +140,24 @@ def read_vqvae(
 ) -> tuple[VQVAE, NDArray[np.float32], NDArray[np.float32]]:
     """The stage 1 network of a file, in eval mode, and its statistics (mean and std, [D]).
 
+    The file is one of `train_vqvae`, or a finished model.
+
     Raises:
         CheckpointError: Damaged, or made for another skeleton than the dataset's.
     """
     stored, metadata = read_tensors(path)
-    tensors = {name: np.array(tensor) for name, tensor in stored.items()}
     try:
-        mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
-        skeleton = skeleton_from_json(json.loads(metadata["skeleton"]))
-        network = VQVAE(VQVAEConfig(**json.loads(metadata["config"])))
+        if "format" in metadata:  # a finished model
+            model = read_checkpoint(path)
+            names = [name for name in model.tensors if name.startswith("vqvae.")]
+            tensors = {name.removeprefix("vqvae."): np.array(model.tensors[name]) for name in names}
+            sizes, skeleton, mean, std = model.vqvae, model.skeleton, model.mean, model.std
+        else:
+            tensors = {name: np.array(tensor) for name, tensor in stored.items()}
+            mean, std = tensors.pop("statistics.mean"), tensors.pop("statistics.std")
+            sizes = json.loads(metadata["config"])
+            skeleton = skeleton_from_json(json.loads(metadata["skeleton"]))
+        network = VQVAE(VQVAEConfig(**sizes))
         network.load_state_dict(
             {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
         )

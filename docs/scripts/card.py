@@ -4,13 +4,15 @@
 They come from docs/model/, where nothing is typed by hand: what is named on the command line is
 brought there first, as text.
 
-    python docs/scripts/card.py --dataset DATA --stage1 RUN --stage2 RUN --ladder FOLDER \\
+    python docs/scripts/card.py --dataset DATA --stage1 RUN ... --stage2 RUN ... --ladder FOLDER \\
         --checks FOLDER --nearest FOLDER --compared "LABEL=FOLDER" ...
 
     clips.csv        every clip of the dataset, what was made of it, and its licence
     stage1.jsonl     log of train-vqvae
-    decoder.jsonl    log of the decoder alone, where stage 1 went on so
+    sharper.jsonl    log of stage 1 learning on
+    decoder.jsonl    log of its decoder alone
     stage2.jsonl     log of train-gpt
+    longer.jsonl     log of stage 2 learning on
     ladder.json      of evaluate
     checks.json      of check-prompts
     nearest.json     of nearest
@@ -47,13 +49,15 @@ MODEL = DOCS / "model"
 PAGE = DOCS / "model-card.md"
 _COPIED = {
     "stage1": ("log.jsonl", "stage1.jsonl"),
+    "sharper": ("log.jsonl", "sharper.jsonl"),
     "decoder": ("log.jsonl", "decoder.jsonl"),
     "stage2": ("log.jsonl", "stage2.jsonl"),
+    "longer": ("log.jsonl", "longer.jsonl"),
     "ladder": ("ladder.json", "ladder.json"),
     "checks": ("checks.json", "checks.json"),
     "nearest": ("nearest.json", "nearest.json"),
 }
-_LOGS = ("stage1", "decoder", "stage2")
+_LOGS = ("stage1", "sharper", "decoder", "stage2", "longer")
 _SHOWN = 3  # pictures of what the model does best, and of what it does worst
 
 

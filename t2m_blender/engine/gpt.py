@@ -161,17 +161,21 @@ class GPT(nn.Module):
 
     def step(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Appends one token [B, Q] to the cache: the hidden state [B, width] after it."""
-        place = cache.length
-        position = self.positions.index_select(0, (place - self.config.word_limit).clamp(min=0))
-        x = self._embed(tokens) + position
-        x = x[:, None]
-        before = torch.arange(self.config.positions, device=place.device) <= place
-        mask = (before & cache.known)[:, None, None]
-        for index, block in enumerate(self.blocks):
-            x, _, _ = block(x, mask, (cache.keys[index], cache.values[index], place))
+        place = (cache.length - self.config.word_limit).clamp(min=0)
+        x = self._embed(tokens) + self.positions.index_select(0, place)
+        x = self.through_blocks(x, cache)
         cache.length += 1
-        hidden: Tensor = self.norm(x[:, -1])
+        hidden: Tensor = self.norm(x)
         return hidden
+
+    def through_blocks(self, x: Tensor, cache: Cache) -> Tensor:
+        """One token of each clip, [B, width]; its keys and values go to the cache's next place."""
+        before = torch.arange(self.config.positions, device=x.device) <= cache.length
+        mask = (before & cache.known)[:, None, None]
+        x = x[:, None]
+        for index, block in enumerate(self.blocks):
+            x, _, _ = block(x, mask, (cache.keys[index], cache.values[index], cache.length))
+        return x[:, 0]
 
     def _embed(self, tokens: Tensor) -> Tensor:
         """[..., Q] -> [..., width]: the sum over levels."""

@@ -29,36 +29,39 @@ _BYTES = 3
 _MIDDLE = 128  # a byte b stands for b - 128
 _OFFSET = sum(_MIDDLE * 256**place for place in range(_BYTES))
 _LARGEST = 127 * 256 ** (_BYTES - 1)
-_SHIFTS = torch.tensor([[[0]], [[8]], [[16]]], dtype=torch.int32)  # to the lowest byte
 _TRIAL = 2048  # rows and columns
+
+NUMBERS = (
+    torch.tensor(float(_OFFSET)),
+    torch.arange(0, 8 * _BYTES, 8, dtype=torch.int32)[:, None, None],  # down to the lowest byte
+    256.0 ** torch.arange(_BYTES)[None],  # what a byte counts
+)
+"""What `product` reckons with."""
 
 
 class Int8Linear(nn.Module):
-    """`nn.Linear` of int8 rows [out, in] with scales [out], and a bias [out] or none."""
+    """`nn.Linear` of int8 rows [out, in] with scales [out], and a bias [out] or none.
+
+    Attributes:
+        weights: What `product` multiplies with.
+    """
 
     def __init__(
         self, rows: NDArray[np.int8], scale: NDArray[Any], bias: NDArray[Any] | None
     ) -> None:
         super().__init__()
-        operations: Any = torch.ops.onednn
-        self._product = operations.qlinear_pointwise
-        self._rows = operations.qlinear_prepack(_tensor(rows), None)
-        self._scale = _tensor(scale.astype(np.float32) / np.float32(_LARGEST))
-        self._zeros = torch.zeros(len(rows), dtype=torch.int64)
-        self._bias = torch.zeros(1) if bias is None else _tensor(bias.astype(np.float32))
+        packed = torch.ops.onednn.qlinear_prepack(_tensor(rows), None)
+        self.weights = [
+            packed,
+            _tensor(scale.astype(np.float32) / np.float32(_LARGEST)),
+            torch.zeros(len(rows), dtype=torch.int64),
+            torch.zeros(1) if bias is None else _tensor(bias.astype(np.float32)),
+        ]
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] -> [..., out]."""
-        flat = x.reshape(-1, x.shape[-1])
-        size = flat.abs().amax(dim=1, keepdim=True).clamp_(min=1e-30)
-        whole = (flat / size).mul_(_LARGEST).round_().int().add_(_OFFSET)
-        low, middle, high = self._product(
-            (whole >> _SHIFTS).to(torch.uint8).flatten(0, 1), 1.0, _MIDDLE,
-            self._rows, self._scale, self._zeros, None,
-            1.0, 0, torch.float32, "none", [], "",
-        ).chunk(_BYTES)  # fmt: skip
-        together = low.add_(middle, alpha=256.0).add_(high, alpha=256.0**2)
-        return torch.addcmul(self._bias, together, size).view(*x.shape[:-1], -1)
+        found = product(x.reshape(-1, x.shape[-1]), self.weights, list(NUMBERS))
+        return found.view(*x.shape[:-1], -1)
 
     def thirds(self, x: Tensor) -> tuple[Tensor, ...]:
         """[..., in] -> three of [..., out / 3]."""
@@ -140,6 +143,7 @@ def use_int8(gpt: GPT, tensors: WidenedTensors) -> set[str]:
         layer = joined(*(f"blocks.{index}.{name}" for name in ("query", "key", "value")))
         if layer is not None:
             assert isinstance(block, Block)
+            block.projection = layer
             block.project = layer.thirds  # type: ignore[assignment, method-assign]
             block.query = block.key = block.value = None  # type: ignore[assignment]
     rooms = ("blocks.", "refiners.", "head")
@@ -150,6 +154,30 @@ def use_int8(gpt: GPT, tensors: WidenedTensors) -> set[str]:
                 parent, _, own = name.rpartition(".")
                 setattr(gpt.get_submodule(parent), own, layer)
     return taken
+
+
+def product(x: Tensor, weights: list[Tensor], numbers: list[Tensor]) -> Tensor:
+    """[B, in] -> [B, out]; `weights` are an `Int8Linear`'s, `numbers` are `NUMBERS`.
+
+    TorchScript, which reads this too, knows no constants: 8323072 is _LARGEST, 128 _MIDDLE.
+    """
+    size = torch.ops.aten.linalg_vector_norm(x, float("inf"), [1], True)
+    one = max(float(size), 1e-30) if x.size(0) == 1 else 0.0  # with one clip there are fewer calls
+    if one:
+        whole = torch.add(numbers[0], x, alpha=8323072.0 / one)
+    else:
+        size = size.clamp_(min=1e-30)
+        whole = torch.add(numbers[0], x / size, alpha=8323072.0)
+    bytes_of = (whole.to(torch.int32) >> numbers[1]).to(torch.uint8).flatten(0, 1)
+    parts = torch.ops.onednn.qlinear_pointwise(
+        bytes_of, 1.0, 128, weights[0], weights[1], weights[2], None,
+        1.0, 0, torch.float32, "none", [], "",
+    )  # fmt: skip
+    if one:
+        return torch.addmm(weights[3], numbers[2], parts, alpha=one)
+    low, middle, high = parts.chunk(3)
+    together = low.add_(middle, alpha=256.0).add_(high, alpha=65536.0)
+    return torch.addcmul(weights[3], together, size)
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:

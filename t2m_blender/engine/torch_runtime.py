@@ -21,6 +21,7 @@ from .checkpoint import Checkpoint, WidenedTensors
 from .configs import GPTConfig, VQVAEConfig
 from .errors import OutOfMemory
 from .gpt import GPT, TextCondition
+from .int8_blocks import join_blocks
 from .int8_linear import Int8Linear, int8_pays, use_int8
 from .sampling import Sampling
 from .text import TextFeatures
@@ -57,6 +58,8 @@ def load_networks(checkpoint: Checkpoint, *, int8: bool = False) -> tuple[GPT, V
         }
         network.load_state_dict(state, assign=True)
         network.eval()
+    if taken:
+        join_blocks(networks[0])
     return networks
 
 

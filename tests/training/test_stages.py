@@ -92,6 +92,11 @@ def test_both_stages_learn_on_from_where_others_ended(small_set: Path, tmp_path:
     assert then[0] < first[-1] + 0.1 * (first[0] - first[-1])
     with pytest.raises(CheckpointError, match="other settings or data"):
         train_gpt(CONFIG, small_set, file, tmp_path / "gpt on")
+    taught = train_gpt(CONFIG, small_set, model, tmp_path / "of a model alone", start_from=model)
+    (old, *statistics), (new, *same) = (read_vqvae(path, dataset) for path in (file, taught))
+    assert all(np.array_equal(*pair) for pair in zip(statistics, same, strict=True))
+    for before, after in zip(old.parameters(), new.parameters(), strict=True):
+        assert torch.allclose(before, after, rtol=1e-3, atol=1e-6)  # float16 in the file
     wider = replace(CONFIG, gpt_network={**CONFIG.gpt_network, "width": 96})
     with pytest.raises(CheckpointError, match="no GPT of the sizes"):
         train_gpt(wider, small_set, file, tmp_path / "wider", start_from=model)
