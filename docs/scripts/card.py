@@ -13,6 +13,7 @@ brought there first, as text.
     decoder.jsonl    log of its decoder alone
     stage2.jsonl     log of train-gpt
     longer.jsonl     log of stage 2 learning on
+    last.jsonl       and once more
     ladder.json      of evaluate
     checks.json      of check-prompts
     nearest.json     of nearest
@@ -53,11 +54,12 @@ _COPIED = {
     "decoder": ("log.jsonl", "decoder.jsonl"),
     "stage2": ("log.jsonl", "stage2.jsonl"),
     "longer": ("log.jsonl", "longer.jsonl"),
+    "last": ("log.jsonl", "last.jsonl"),
     "ladder": ("ladder.json", "ladder.json"),
     "checks": ("checks.json", "checks.json"),
     "nearest": ("nearest.json", "nearest.json"),
 }
-_LOGS = ("stage1", "sharper", "decoder", "stage2", "longer")
+_LOGS = ("stage1", "sharper", "decoder", "stage2", "longer", "last")
 _SHOWN = 3  # pictures of what the model does best, and of what it does worst
 
 

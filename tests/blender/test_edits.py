@@ -192,7 +192,7 @@ def test_feet_of_what_was_edited_can_be_held_anew(edit) -> None:
     again = curve_values(armature, edited)
     assert made.keys() == again.keys()
     far = slice(0, 20)  # from what is new: hips and swings may be planned a little otherwise
-    assert max(abs(made[key][far] - again[key][far]).max() for key in made) < 0.1
+    assert max(abs(made[key][far] - again[key][far]).max() for key in made) < 0.05
     seam = 60 if edit == "continue" else 70
     _seams(armature, 20, 90, seam)
     new = [span for span in read_contacts(edited, 1) if span.stop > seam - 15]

@@ -135,7 +135,7 @@ def punch(random: np.random.Generator, side: str) -> Gesture:
     out = (random.uniform(-6, 4), random.uniform(-6, 10))
     twist = random.uniform(22, 38)
     rise, period = random.uniform(0.35, 0.6), random.uniform(0.55, 0.9)
-    hit = random.uniform(0.16, 0.24)
+    hit = random.uniform(0.1, 0.16)
     count = int(random.integers(1, 4))
     guard = [Key(0.0, guard_upper, guard_fore, 0.0), Key(rise, guard_upper, guard_fore)]
     mine = list(guard)
