@@ -25,7 +25,7 @@ LONGEST_SECONDS = 120.0
 """Of a motion that is made in one go."""
 
 _GOING_ON = 15  # tokens of the past that a passage reads of itself
-_TURNING_TO = 4  # and those that it reads of what was before it
+_TURNING_TO = 1  # and those that it reads of what was before it
 
 
 @dataclass(frozen=True)

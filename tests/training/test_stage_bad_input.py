@@ -102,8 +102,8 @@ def test_a_file_that_is_no_stage_1(small_set: Path, first: Path, tmp_path: Path)
     tensors, metadata = read_tensors(first)
     tensors.pop("codebook.codes")
     write_tensors(tmp_path / "lacking.safetensors", tensors, metadata)
-    model = Path(__file__).parents[2] / "t2m_blender" / "models" / "default.safetensors"
-    for file in (tmp_path / "lacking.safetensors", model):
+    encoder = Path(__file__).parents[2] / "t2m_blender" / "models" / "minilm.safetensors"
+    for file in (tmp_path / "lacking.safetensors", encoder):
         with pytest.raises(CheckpointError, match="is not a stage 1 file"):
             train_gpt(SHORT, small_set, file, tmp_path / "run")
 
