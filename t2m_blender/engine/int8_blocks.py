@@ -41,13 +41,12 @@ def join_blocks(gpt: GPT) -> None:
             script: Any = torch.jit.script(_through_blocks)
     except (AttributeError, OSError, RuntimeError):
         return  # there is none, or it does not find this file's text
-    numbers = list(NUMBERS)
 
     def through_blocks(x: Tensor, cache: Cache) -> Tensor:
         place = int(cache.length)
         known = cache.known[:, : place + 1]
         mask = None if bool(known.all()) else known[:, None, None]
-        found: Tensor = script(x, cache.keys, cache.values, place, mask, norms, layers, numbers)
+        found: Tensor = script(x, cache.keys, cache.values, place, mask, norms, layers, NUMBERS)
         return found
 
     gpt.through_blocks = through_blocks  # type: ignore[method-assign]

@@ -31,11 +31,11 @@ _OFFSET = sum(_MIDDLE * 256**place for place in range(_BYTES))
 _LARGEST = 127 * 256 ** (_BYTES - 1)
 _TRIAL = 2048  # rows and columns
 
-NUMBERS = (
+NUMBERS = [
     torch.tensor(float(_OFFSET)),
     torch.arange(0, 8 * _BYTES, 8, dtype=torch.int32)[:, None, None],  # down to the lowest byte
     256.0 ** torch.arange(_BYTES)[None],  # what a byte counts
-)
+]
 """What `product` reckons with."""
 
 
@@ -60,7 +60,7 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] -> [..., out]."""
-        found = product(x.reshape(-1, x.shape[-1]), self.weights, list(NUMBERS))
+        found = product(x.reshape(-1, x.shape[-1]), self.weights, NUMBERS)
         return found.view(*x.shape[:-1], -1)
 
     def thirds(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from t2m_blender.engine.decoding import tokens_to_features
 from t2m_blender.engine.errors import InputError, OutputError
 from t2m_blender.engine.features import features_to_joints
 from t2m_blender.engine.files import new_file
 from t2m_blender.engine.generate import generate_batch, load_model
+from t2m_blender.engine.writing import sampling_of
 from training.checks.predicates import is_plausible, starts_naturally
 from training.checks.seen import Seen
 from training.checks.suite import NONSENSE, Check, read_suite
@@ -245,13 +245,10 @@ def run(args: argparse.Namespace) -> int:
     summary = summarised(ask(generate, args.seeds, suite, None if args.quiet else show), suite)
     summary["model"], summary["sha256"] = str(args.model), model.checkpoint.sha256
     if args.real:
+        from training.candidate import Candidate
 
-        def rebuild(features: Features) -> Features:
-            rows = len(features) // model.frames_per_token * model.frames_per_token
-            normal = (features[:rows] - model.checkpoint.mean) / model.checkpoint.std
-            return tokens_to_features(model.runtime.encode(normal[None])[0], model)
-
-        summary["real"] = real_rates(read_dataset(args.real), suite, rebuild)
+        rebuilder = Candidate(str(args.model), model, sampling_of(model)).rebuilder
+        summary["real"] = real_rates(read_dataset(args.real), suite, rebuilder.rebuild)
     text = markdown(summary)
     try:
         args.output.mkdir(parents=True, exist_ok=True)
