@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,16 +101,18 @@ def write_output(
 def _write_npz(generated: GeneratedMotion, path: Path) -> None:
     motion = generated.finished
     contacts = motion.contacts if motion.contacts is not None else np.zeros((motion.frames, 4))
+    archive = BytesIO()  # of a file that an interruption closed, zipfile would complain
+    np.savez_compressed(
+        archive,
+        joints=motion.joints.astype(np.float32),
+        fps=np.float64(motion.fps),
+        contacts=contacts.astype(np.float32),
+        tokens=generated.tokens,
+        prompt=np.str_(generated.prompt),
+        seed=np.int64(generated.seed),
+    )
     with new_file(path) as file:
-        np.savez_compressed(
-            file,
-            joints=motion.joints.astype(np.float32),
-            fps=np.float64(motion.fps),
-            contacts=contacts.astype(np.float32),
-            tokens=generated.tokens,
-            prompt=np.str_(generated.prompt),
-            seed=np.int64(generated.seed),
-        )
+        file.write(archive.getbuffer())
 
 
 def _blender_export(suffix: str) -> Any:
