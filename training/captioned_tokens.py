@@ -23,6 +23,7 @@ from t2m_blender.engine.vqvae import VQVAE
 from .config import GPTTraining
 from .data.dataset import Dataset
 
+_PEOPLE = "humanml3d"  # origin of captions of the very clip
 _TOGETHER = 64  # clips through the VQ-VAE
 _CAPTIONS = 1024  # through the text encoder; their features are large until words are cut off
 
@@ -89,6 +90,12 @@ class CaptionedTokens:
         captions = sorted({caption for clip in clips for caption in clip.captions})
         index = {caption: row for row, caption in enumerate(captions)}
         self.captions = [[index[caption] for caption in clip.captions] for clip in clips]
+        self._by_people = [
+            (number, index[caption])
+            for number, clip in enumerate(clips)
+            for caption, origin in zip(clip.captions, clip.caption_origins, strict=True)
+            if origin == _PEOPLE
+        ]
         features_of = text_features(encoder, captions, config.word_limit)
         self.pooled, self.known = features_of.pooled, features_of.mask
         self.words = features_of.tokens.astype(np.float16)
@@ -96,20 +103,33 @@ class CaptionedTokens:
     def draw(self, settings: GPTTraining, generator: np.random.Generator) -> TokenBatch:
         """A training batch: some cropped by a token, corrupted, some without text."""
         # clips of like length together, so that little is padded; each is as likely as any other
-        clips = generator.integers(len(self.tokens), size=4 * settings.batch_size)
-        clips = clips[np.argsort([len(self.tokens[clip][0]) for clip in clips], kind="stable")]
+        drawn = self._drawn(4 * settings.batch_size, settings.people, generator)
+        drawn.sort(key=lambda pair: len(self.tokens[pair[0]][0]))
         first = settings.batch_size * generator.integers(4)
-        clips = clips[first : first + settings.batch_size]
         rows, captions = [], []
-        for clip in clips:
+        for clip, caption in drawn[first : first + settings.batch_size]:
             tokens = self.tokens[clip][generator.integers(len(self.tokens[clip]))]
             rows.append(cropped(tokens, settings.crop, generator.random()))
-            captions.append(self.captions[clip][generator.integers(len(self.captions[clip]))])
+            captions.append(caption)
         batch = self._batch(rows, captions)
         batch.inputs = corrupted(batch.inputs, self.config, settings.corruption, generator)
         dropped = generator.random(len(rows)) < settings.text_dropout
         batch.text = batch.text.without_text(torch.from_numpy(dropped))
         return batch
+
+    def _drawn(
+        self, number: int, people: float, generator: np.random.Generator
+    ) -> list[tuple[int, int]]:
+        """So many clips, each with the row of one of its captions."""
+        drawn = []
+        for by_people in generator.random(number) < (people if self._by_people else 0.0):
+            if by_people:
+                drawn.append(self._by_people[generator.integers(len(self._by_people))])
+            else:
+                clip = int(generator.integers(len(self.tokens)))
+                captions = self.captions[clip]
+                drawn.append((clip, captions[generator.integers(len(captions))]))
+        return drawn
 
     def plain(self, batch_size: int = 32) -> list[TokenBatch]:
         """Every clip once with each of its captions, unchanged."""

@@ -127,6 +127,9 @@ class GPTTraining(Optimisation):
             code's pkeep is 1 - tau); -1 draws a new chance from U[0, 1] for every sample.
         crop: Chance that a sample loses its first or its last token.
         text_dropout: Chance that a sample's text is taken away, for classifier-free guidance.
+        people: Share of the samples that are drawn among captions which people wrote of that very
+            clip (origin "humanml3d"), each as likely; the others among all clips. 0 where there
+            are none.
         mean_over: What the cross-entropy is a mean over: all "tokens" of a batch, or its "clips",
             each of which is the mean of its own tokens (the published code).
     """
@@ -136,6 +139,7 @@ class GPTTraining(Optimisation):
     corruption: float = 0.5
     crop: float = 1.0 / 3.0
     text_dropout: float = 0.1
+    people: float = 0.0
     mean_over: Literal["tokens", "clips"] = "tokens"
 
     def __post_init__(self) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -278,6 +279,30 @@ def test_a_training_batch(small_set: Path) -> None:
     assert not batch.text.known[dropped].any()
     assert batch.text.known[~dropped].all()
     assert (batch.text.words[~dropped] > 0).all()
+
+
+@pytest.mark.parametrize("people", [0.0, 0.25, 1.0])
+def test_captions_that_people_wrote_have_their_share(small_set: Path, people: float) -> None:
+    dataset = read_dataset(small_set)
+    train = dataset.split("train")
+    own, other = "a person does this", "it"  # their lengths are their features
+    clips = [
+        replace(clip, captions=(other, own), caption_origins=("facts", "humanml3d"))
+        if clip is train[0]
+        else replace(clip, captions=(other,), caption_origins=("facts",))
+        for clip in dataset.clips
+    ]
+    sizes = GPTConfig(codebook_size=64, text_size=4, word_limit=3)
+    vqvae = VQVAE(VQVAEConfig(width=8, code_size=8, codebook_size=64, depth=1)).eval()
+    samples = CaptionedTokens(
+        replace(dataset, clips=tuple(clips)), "train", vqvae, CountingEncoder(), sizes
+    )
+    settings = GPTTraining(batch_size=100, people=people, text_dropout=0.0)
+    generator = np.random.default_rng(0)
+    lengths = torch.cat([samples.draw(settings, generator).text.pooled[:, 0] for _ in range(20)])
+    by_chance = 0.5 / len(train)  # of those drawn among all clips
+    share = people + (1.0 - people) * by_chance
+    assert float((lengths == len(own)).float().mean()) == pytest.approx(share, abs=0.06)
 
 
 def test_tokens_and_text_do_not_depend_on_what_goes_together() -> None:
