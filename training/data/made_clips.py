@@ -54,7 +54,7 @@ _HANDS = 0.08  # metres over the hips under which hands hang
 _GESTURES: tuple[tuple[Draw, float, bool], ...] = (
     (wave, 0.3, True), (raise_arm, 0.12, True), (raise_both_arms, 0.1, True),
     (spread_arms, 0.06, True), (point, 0.08, True), (reach_forward, 0.04, False),
-    (clap, 0.06, True), (punch, 0.12, False), (throw, 0.12, False), (wave_both, 0.05, True),
+    (clap, 0.06, True), (punch, 0.2, False), (throw, 0.12, False), (wave_both, 0.05, True),
 )  # fmt: skip
 _WALKING = 0.25  # of the gestures that can be made so
 _SQUATS = 0.3  # of the stoops

@@ -18,7 +18,7 @@ from training.data.phrases import read_phrase
 from training.data.sentences import counted_sentences, sentences
 from training.data.wordings import deeds_of, wordings
 
-_TOLD = 2  # sentences of people for one of a clip's captions
+_TOLD = 3  # sentences of people for one of a clip's captions
 
 
 def with_facts(clip: Clip, features: dict[str, NDArray[np.float32]], held_out: set[str]) -> Clip:
@@ -52,7 +52,7 @@ def with_wordings(
     Args:
         clip: of the train split; others stay as they are.
         number: of wordings of the table in all.
-        told: sentences of people for what is done; one or two are taken.
+        told: sentences of people for what is done; up to three are taken.
         random: chooses.
     """
     known = [text for text in clip.captions if deeds_of(text)]

@@ -2,23 +2,31 @@
 """How people say what the table of wordings holds: sentences of HumanML3D that say the same.
 
 Two sentences say the same here where they have the same words of content, in whatever form and
-order: "this man is waving with his left hand" and "*wave the {side} hand". What is dropped are
-subjects, articles, pronouns and the like, never a side, a direction, a number or a manner. A
-sentence that would say two different things of the table is not used. Only texts are taken, and
-only those of the train split.
+order: "this man is waving with his left hand" and "*wave the {side} hand"; or where they are near
+each other among MiniLM's sentence features, and every side, direction, number, manner and joint of
+one is in the other too: "a person tosses an object overhand" and "*throw a ball overhand". A
+sentence that would say two different things of the table is not used, nor a paraphrase of the
+prompt checks in any form: they test what was not trained on. Only texts are taken, and only those
+of the train split.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from t2m_blender.engine.errors import InputError
+from t2m_blender.engine.model import MODELS
+from t2m_blender.engine.text import TextEncoder
+from training.checks.suite import read_suite
 from training.data.captions import is_mirrorable, mirror_caption
 from training.data.phrases import base_form
-from training.data.wordings import all_ways
+from training.data.wordings import all_ways, plainly
 
 _DROPPED = frozenset(
     "a an the this that these person persons man woman figure human someone somebody individual"
@@ -36,25 +44,80 @@ _SAME = dict(
     ).split()
 )
 _LONGEST = 16  # words
+# What a sentence may not say more or less of than the one that it is near to.
+_TELLING = frozenset(
+    "left right forward backward ahead back up down sideways side diagonally clockwise"
+    " counterclockwise around circle once twice one two three four five six seven eight nine ten"
+    " times time several few couple 1 2 3 4 5 6 7 8 9 10 slow slowly fast quick quickly both not"
+    " without stop run jog".split()
+)
+_JOINING = frozenset("and or but then than after before while whilst when followed".split())
+_NEAR = 0.8  # cosine of sentence features
+_NEARER = 0.03  # than to anything else in the table
 
 
-def told_of(sentences: Iterable[str]) -> dict[str, list[str]]:
+def told_of(sentences: Iterable[str], encoder: TextEncoder) -> dict[str, list[str]]:
     """What is done ("kicks with the left leg") -> sentences that say it, without repeats."""
+    held_back = {content_of(text) for check in read_suite() for text in check.paraphrases}
+    texts = list(
+        dict.fromkeys(" ".join(text.lower().strip().rstrip(".").split()) for text in sentences)
+    )
+    contents = {text: content_of(text) for text in texts if len(text.split()) <= _LONGEST}
+    usable = [text for text, content in contents.items() if content not in held_back]
     meanings: dict[tuple[str, ...], set[str]] = {}
     for deed, way in all_ways():
         meanings.setdefault(content_of(way), set()).add(deed)
     found: dict[str, dict[str, None]] = {}
-    for sentence in sentences:
-        text = " ".join(sentence.lower().strip().rstrip(".").split())
-        if len(text.split()) > _LONGEST:
-            continue
-        deeds = meanings.get(content_of(text), set())
-        if len(deeds) == 1:
-            deed = next(iter(deeds))
-            found.setdefault(deed, {})[text] = None
+    unsaid = []
+    for text in usable:
+        deeds = meanings.get(contents[text], set())
+        if not deeds:
+            unsaid.append(text)
+        elif len(deeds) == 1:
+            found.setdefault(next(iter(deeds)), {})[text] = None
+    for deed, text in _near(unsaid, encoder):
+        found.setdefault(deed, {})[text] = None
+    for deed, said in list(found.items()):
+        for text in list(said):
             if is_mirrorable(text):
                 found.setdefault(mirror_caption(deed), {})[mirror_caption(text)] = None
-    return {deed: list(texts) for deed, texts in found.items()}
+    return {deed: list(said) for deed, said in found.items()}
+
+
+def _near(texts: Sequence[str], encoder: TextEncoder) -> list[tuple[str, str]]:
+    """(what is done, a sentence near to a way to say it) of those that are near to one alone."""
+    ways = [(deed, plainly(way)) for deed, way in all_ways()]
+    deeds = np.array([deed for deed, _ in ways])
+    neutral = np.array([_without_side(deed) for deed in deeds])
+    told = [_telling(way) for _, way in ways]
+    known = set(told)
+    texts = [text for text in texts if _telling(text) in known]
+    likeness = _directions(texts, encoder) @ _directions([way for _, way in ways], encoder).T
+    found = []
+    for text, row in zip(texts, likeness, strict=True):
+        telling = _telling(text)
+        row = np.where([telling == one for one in told], row, -1.0)
+        best = neutral[row.argmax()]
+        second = row[neutral != best].max()
+        if row.max() > max(_NEAR, second + _NEARER):
+            said = deeds[(neutral == best) & (row > row.max() - 1e-6)]
+            found += [(str(deed), text) for deed in dict.fromkeys(said)]
+    return found
+
+
+def _directions(texts: Sequence[str], encoder: TextEncoder) -> NDArray[np.float32]:
+    """Sentence features [N, C] of length 1."""
+    features = encoder.encode(texts, encoder.token_limit, batch_size=32).pooled
+    return np.asarray(features / np.linalg.norm(features, axis=1, keepdims=True))
+
+
+def _telling(text: str) -> tuple[str, ...]:
+    joining = (word for word in re.findall("[a-z]+", text) if word in _JOINING)
+    return (*(word for word in content_of(text) if word in _TELLING), *joining)
+
+
+def _without_side(deed: str) -> str:
+    return re.sub(r"\b(left|right|clockwise|counterclockwise)\b", "side", deed)
 
 
 def read_told(path: Path) -> dict[str, list[str]]:
@@ -68,7 +131,7 @@ def read_told(path: Path) -> dict[str, list[str]]:
         texts = [t for row in rows.values() if row["split"] == "train" for t in row["captions"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is no captions.json of HumanML3D ({error!r}).") from None
-    return told_of(texts)
+    return told_of(texts, TextEncoder.load(MODELS / "minilm.safetensors"))
 
 
 def content_of(text: str) -> tuple[str, ...]:

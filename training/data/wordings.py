@@ -116,6 +116,11 @@ def all_ways() -> list[tuple[str, str]]:
     return [(deed, way) for deed, found in _deeds().items() for way in found.ways]
 
 
+def plainly(way: str) -> str:
+    """A way to say something, said of a person in the third person."""
+    return f"a person {_said(way, 'third', _SUBJECTS[0])}"
+
+
 def _read(caption: str) -> list[list[_Deed]] | None:
     """Steps one after the other; each is one deed, or two at the same time."""
     match = re.fullmatch(r"a person (.+)", caption)
