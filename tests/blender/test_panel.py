@@ -35,7 +35,7 @@ def _generate(**values: object) -> tuple[bpy.types.Object, bpy.types.Action | No
 
 def test_takes_are_listed_kept_and_discarded_and_none_is_lost() -> None:
     armature, before = _generate()
-    _generate(takes=3)
+    _generate(takes=3, use_numbers=True, temperature=2.0)  # not all of them clean
     actions = [take.action for take in armature.t2m_takes]
     clean = [take.cleanness for take in armature.t2m_takes]
     assert len(set(actions)) == 3 and clean == sorted(clean, reverse=True)
