@@ -22,7 +22,9 @@ from training.data.cmu_dataset import prepare_cmu
 from training.data.dataset import Clip, Dataset, read_dataset, write_dataset
 from training.data.grown import sources_of
 from training.data.legs import standing_feet
+from training.data.made_clips import standing
 from training.data.merge import merged
+from training.data.new_clips import Material
 from training.data.wordings import deeds_of
 
 TRIALS = ("07_01", "09_01", "14_30", "14_31", "16_09", "16_15", "16_35", "91_13", "07_02")
@@ -68,6 +70,29 @@ def made(dataset: Dataset, grown: Dataset) -> list[tuple[Clip, Seen]]:
         for clip in grown.clips
         if clip.id not in dataset.features
     ]
+
+
+def test_only_who_stands_upright_gets_drawn_gestures(dataset: Dataset) -> None:
+    material = [
+        Material(clip, features_to_joints(dataset.features[clip.id].astype(float), HUMANML3D))
+        for clip in dataset.clips
+    ]
+    found = standing(material)
+    assert found
+    for one, start, end in found:
+        bent = one.joints[start:end].copy()
+        root, trunk = bent[:, :1], [*range(12, 22), 3, 6, 9]
+        ahead = np.cross(bent[:, 1] - bent[:, 2], (0.0, 1.0, 0.0))[:, None]
+        ahead /= np.linalg.norm(ahead, axis=-1, keepdims=True)
+        angle = np.radians(40.0)  # the body from the hips up, forward
+        offset = bent[:, trunk] - root
+        along = (offset * ahead).sum(-1, keepdims=True)
+        turned_ahead = along * np.cos(angle) + offset[..., 1:2] * np.sin(angle)
+        turned_up = offset[..., 1:2] * np.cos(angle) - along * np.sin(angle)
+        up = np.array((0.0, 1.0, 0.0))
+        bent[:, trunk] += (turned_ahead - along) * ahead + (turned_up - offset[..., 1:2]) * up
+        assert standing([Material(one.clip, one.joints[start : end + 1])])
+        assert not standing([Material(one.clip, bent)])
 
 
 def test_every_kind_is_made_and_nothing_of_held_out_trials(

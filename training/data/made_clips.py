@@ -50,6 +50,7 @@ _TURNS = ((90.0, 0.4), (180.0, 0.3), (360.0, 0.3))
 _QUIET = 0.4  # metres a second of the fastest joint of somebody who stands
 _STANDS = 16  # frames that this lasts at least
 _HANDS = 0.08  # metres over the hips under which hands hang
+_LEAN = 15.0  # degrees of the trunk from the vertical
 # gesture, how often, and whether it is also made while walking
 _GESTURES: tuple[tuple[Draw, float, bool], ...] = (
     (wave, 0.3, True), (raise_arm, 0.12, True), (raise_both_arms, 0.1, True),
@@ -106,7 +107,7 @@ def turning_clips(
     material: Sequence[Material], random: np.random.Generator, skeleton: Skeleton
 ) -> Iterator[New]:
     """People who stand, turned on the spot."""
-    bodies = _standing(material)
+    bodies = standing(material)
     shares = np.array([share for _, share in _TURNS])
     while bodies:
         m, start, end = bodies[random.integers(len(bodies))]
@@ -130,7 +131,7 @@ def gesture_clips(
     material: Sequence[Material], random: np.random.Generator, skeleton: Skeleton
 ) -> Iterator[New]:
     """Drawn gestures over people who stand, and some over people who walk."""
-    bodies = _standing(material)
+    bodies = standing(material)
     walks = _straight(material, skeleton)["a person walks forward"]
     shares = np.array([share for _, share, _ in _GESTURES])
     while bodies and walks:
@@ -165,7 +166,7 @@ def stooping_clips(
     material: Sequence[Material], random: np.random.Generator, skeleton: Skeleton
 ) -> Iterator[New]:
     """People who stand, going down to pick something up, and some in a squat."""
-    bodies = _standing(material)
+    bodies = standing(material)
     while bodies:
         m, start, end = bodies[random.integers(len(bodies))]
         if random.random() < _SQUATS:
@@ -214,15 +215,18 @@ def _any_gait(
     return pool[random.integers(len(pool))]
 
 
-def _standing(material: Sequence[Material]) -> list[tuple[Material, int, int]]:
-    """Stretches in which somebody stands with hanging arms; the longest of each clip."""
+def standing(material: Sequence[Material]) -> list[tuple[Material, int, int]]:
+    """Stretches in which somebody stands upright with hanging arms; the longest of each clip."""
     found = []
     for m in material:
         speed = np.linalg.norm(np.diff(m.joints, axis=0), axis=-1).max(axis=1) * 20.0
         root = m.joints[:-1, 0, 1]
         hands = m.joints[:-1, 20:22, 1].max(axis=1)
         ankles = np.linalg.norm(m.joints[:-1, 7] - m.joints[:-1, 8], axis=-1)
+        trunk = m.joints[:-1, 12] - m.joints[:-1, 0]
+        lean = np.degrees(np.arccos(trunk[:, 1] / np.linalg.norm(trunk, axis=-1)))
         quiet = (speed < _QUIET) & (root > 0.85) & (hands < root + _HANDS) & (ankles < 0.35)
+        quiet &= lean < _LEAN
         stretches = [(b - a, a, b) for a, b in runs_of(quiet) if b - a >= _STANDS]
         if stretches:
             _, a, b = max(stretches)

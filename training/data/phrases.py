@@ -24,7 +24,7 @@ _VERBS = (
     " wipe"
 )
 _DOUBLED = "clap drag drop flap get grab hop hug jog mop pat put run shrug sit skip spin squat stop"
-_DOUBLED += " strut swat swim tap trip trot dip step flip plop bob jab"
+_DOUBLED += " strut swat swim tap trip trot dip step flip plop bob jab hit let lob rub set sidestep"
 _UNVOICED = ("s", "sh", "ch", "x", "z")  # endings that take -es
 
 

@@ -5,9 +5,9 @@ Two sentences say the same here where they have the same words of content, in wh
 order: "this man is waving with his left hand" and "*wave the {side} hand"; or where they are near
 each other among MiniLM's sentence features, and every side, direction, number, manner and joint of
 one is in the other too: "a person tosses an object overhand" and "*throw a ball overhand". A
-sentence that would say two different things of the table is not used, nor a paraphrase of the
-prompt checks in any form: they test what was not trained on. Only texts are taken, and only those
-of the train split.
+sentence that would say two different things of the table is not used (one that names no side is,
+for both), nor a paraphrase of the prompt checks in any form: they test what was not trained on.
+Only texts are taken, and only those of the train split.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,14 +26,14 @@ from t2m_blender.engine.model import MODELS
 from t2m_blender.engine.text import TextEncoder
 from training.checks.suite import read_suite
 from training.data.captions import is_mirrorable, mirror_caption
-from training.data.phrases import base_form
-from training.data.wordings import all_ways, plainly
+from training.data.phrases import base_form, gerund_of, third_person_of
+from training.data.wordings import all_ways, plainly, verbs
 
 _DROPPED = frozenset(
     "a an the this that these person persons man woman figure human someone somebody individual"
-    " guy character he she they it sim stick toon body one who is are was be being been his her"
-    " their its him them himself herself themself themselves to of and while as if by for with in"
-    " on at into so".split()
+    " guy character boxer dancer fighter pitcher runner he she they it sim stick toon body one who"
+    " is are was be being been his her their its him them himself herself themself themselves to of"
+    " and while as if by for with in on at into so".split()
 )
 _SAME = dict(
     pair.split("=")
@@ -73,8 +74,9 @@ def told_of(sentences: Iterable[str], encoder: TextEncoder) -> dict[str, list[st
         deeds = meanings.get(contents[text], set())
         if not deeds:
             unsaid.append(text)
-        elif len(deeds) == 1:
-            found.setdefault(next(iter(deeds)), {})[text] = None
+        elif len({_without_side(deed) for deed in deeds}) == 1:
+            for deed in sorted(deeds):
+                found.setdefault(deed, {})[text] = None
     for deed, text in _near(unsaid, encoder):
         found.setdefault(deed, {})[text] = None
     for deed, said in list(found.items()):
@@ -142,4 +144,10 @@ def content_of(text: str) -> tuple[str, ...]:
     text = re.sub(r"\b(counter|anti)[\s-]*clock[\s-]?wise", "counterclockwise", text)
     words = re.findall(r"[a-z0-9]+", re.sub(r"\{\w+\}", " ", text.lower()))
     kept = (_SAME.get(word, word) for word in words if word not in _DROPPED)
-    return tuple(sorted(base_form(word) for word in kept))
+    return tuple(sorted(_bases().get(word) or base_form(word) for word in kept))
+
+
+@cache
+def _bases() -> dict[str, str]:
+    """Third person or gerund -> base form, of the verbs of the table."""
+    return {form(verb): verb for verb in verbs() for form in (third_person_of, gerund_of)}

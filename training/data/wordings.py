@@ -4,8 +4,9 @@
 `wordings.json` holds, for what somebody does ("kicks with the {side} leg"), ways to say it. Verbs
 that change their form are marked: "*squat down and *stand back up". {side} is left or right,
 {clock} counterclockwise where {side} is left; {their}, {them}, {themself} and {they} follow the
-subject. A caption is read where it is "a person DOES", "a person DOES, then DOES" or "a person DOES
-while DOING" of these, and its wordings say the same, no more; others keep their captions.
+subject; of "(up|into the air)" one is said. A caption is read where it is "a person DOES", "a
+person DOES, then DOES" or "a person DOES while DOING" of these, and its wordings say the same, no
+more; others keep their captions.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +78,19 @@ class _Deed:
     """One thing done, as the table knows it.
 
     Attributes:
-        ways: to say it, with marked verbs and pronouns still open.
+        lines: of the table, each with its ways to say it; marked verbs and pronouns are still open.
     """
 
-    ways: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(way for line in self.lines for way in line))
+
+    def drawn(self, random: np.random.Generator) -> str:
+        """A way of any line, so that a line of many is not oftener said than one of one."""
+        line = self.lines[random.integers(len(self.lines))]
+        return line[random.integers(len(line))]
 
 
 def wordings(caption: str, number: int, random: np.random.Generator) -> list[str]:
@@ -114,6 +125,11 @@ def deeds_of(caption: str) -> tuple[str, ...]:
 def all_ways() -> list[tuple[str, str]]:
     """(what is done, a way to say it) of the whole table, with marked verbs and open pronouns."""
     return [(deed, way) for deed, found in _deeds().items() for way in found.ways]
+
+
+def verbs() -> frozenset[str]:
+    """Base forms of the verbs that the table marks."""
+    return frozenset(verb for _, way in all_ways() for verb in re.findall(r"\*(\w+)", way))
 
 
 def plainly(way: str) -> str:
@@ -154,8 +170,15 @@ def _deeds() -> dict[str, _Deed]:
     for key, ways in table.items():
         sides = ("left", "right") if "{side}" in key or "{clock}" in key else ("",)
         for side in sides:
-            found[_sided(key, side)] = _Deed(tuple(_sided(way, side) for way in ways))
+            lines = (_spread(_sided(line, side)) for line in ways)
+            found[_sided(key, side)] = _Deed(tuple(lines))
     return found
+
+
+def _spread(line: str) -> tuple[str, ...]:
+    """All that a line with "(this|that)" says."""
+    parts = [part.split("|") for part in re.split(r"[()]", line)]
+    return tuple(" ".join("".join(chosen).split()) for chosen in product(*parts))
 
 
 @cache
@@ -195,7 +218,7 @@ def _worded(steps: Sequence[Sequence[_Deed]], random: np.random.Generator) -> st
 def _step(
     deeds: Sequence[_Deed], form: str, subject: Sequence[str], random: np.random.Generator
 ) -> str:
-    ways = [deed.ways[random.integers(len(deed.ways))] for deed in deeds]
+    ways = [deed.drawn(random) for deed in deeds]
     if len(ways) == 2 and random.random() < 0.4:
         ways.reverse()
     said = _said(ways[0], form, subject)
