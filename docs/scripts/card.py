@@ -173,7 +173,8 @@ def checks_block() -> str:
         f"{len(reached)} of {len(rows)} checks reach their target; on average "
         f"{_mean(rows, 'prompts'):.0f} % of the motions pass, and {_mean(rows, 'paraphrases'):.0f} "
         f"% of those for paraphrases ({sum(b > 15 for b in behind)} checks lose more than 15 "
-        f"points there). Where a side is asked for, {_mean(sided, 'prompts'):.0f} % show it, and "
+        f"points there), {_mean(rows, 'others'):.0f} % for sentences of others. "
+        f"Where a side is asked for, {_mean(sided, 'prompts'):.0f} % show it, and "
         f"{_mean(sided, 'other_side'):.0f} % of the motions that were asked for the other side.",
         "",
         checks_table(checks).strip(),
@@ -239,6 +240,7 @@ def figures_of(folder: Path) -> dict[str, str]:
             "seeds": str(checks["seeds"]),
             "prompts": f"{_mean(rows, 'prompts'):.0f} %",
             "paraphrases": f"{_mean(rows, 'paraphrases'):.0f} %",
+            **({"of others": f"{_mean(rows, 'others'):.0f} %"} if "others" in rows[0] else {}),
             "right side": f"{_mean(sided, 'prompts'):.0f} %",
             "wrong side": f"{_mean(sided, 'other_side'):.0f} %",
             "natural starts": f"{100 * checks['natural_start']:.0f} %",

@@ -164,6 +164,9 @@ def test_words_and_numbers_of_freedom() -> None:
     _, close = _generate(closeness="CLOSE", variety="CALM")
     assert close["t2m_guidance"] > normal["t2m_guidance"] > 1.0
     assert close["t2m_temperature"] < normal["t2m_temperature"]
+    _, begun = _generate(use_numbers=True)  # the model's own are what one starts from
+    for name in ("t2m_guidance", "t2m_temperature"):
+        assert begun[name] == pytest.approx(normal[name])
     _, own = _generate(use_numbers=True, guidance=2.0, temperature=0.5)
     assert (own["t2m_guidance"], own["t2m_temperature"]) == (2.0, 0.5)
 

@@ -18,7 +18,7 @@ from training.checks.nearest import clip_distances, nearest_distances, windows_o
 from training.checks.predicates import is_plausible, starts_naturally
 from training.checks.run import ask, markdown, real_rates, summarised
 from training.checks.seen import Seen, swings
-from training.checks.suite import NONSENSE, Check, read_suite
+from training.checks.suite import KINDS, NONSENSE, Check, read_suite
 from training.data.cmu_dataset import prepare_cmu
 from training.data.dataset import Dataset
 
@@ -53,9 +53,10 @@ def test_every_check_is_whole() -> None:
     assert len({check.name for check in suite}) == len(suite)
     for check in suite:
         assert len(check.prompts) >= 3 and len(check.paraphrases) >= 3 and check.real
+        assert len(check.others) >= 6
         assert not set(check.prompts) & set(check.paraphrases)
         other = {"left": "right", "right": "left"}.get(check.side)
-        assert not any(other in text.split() for text in check.prompts + check.paraphrases)
+        assert not any(other in text.split() for _, text in check.asked)
 
 
 def test_predicates_know_their_action_among_real_clips(dataset: Dataset) -> None:
@@ -114,7 +115,7 @@ def test_swings_are_counted() -> None:
 def test_a_model_that_does_as_asked_passes(seen: dict[str, Seen]) -> None:
     """Real clips, handed out by prompt, in place of a model."""
     suite = [c for c in read_suite() if len(real(c, seen)) >= 2]
-    by_prompt = {text: real(c, seen) for c in suite for text in c.prompts + c.paraphrases}
+    by_prompt = {text: real(c, seen) for c in suite for _, text in c.asked}
     anything = next(iter(by_prompt.values()))
 
     def generate(prompts: Sequence[str], seeds: Sequence[int]) -> list[Seen]:
@@ -123,7 +124,7 @@ def test_a_model_that_does_as_asked_passes(seen: dict[str, Seen]) -> None:
 
     summary = summarised(ask(generate, 2, suite), suite)
     for row in summary["checks"]:
-        assert row["prompts"] >= 0.5 and row["paraphrases"] >= 0.5, row["name"]
+        assert all(row[kind] >= 0.5 for kind in KINDS), row["name"]
         assert row["base_rate"] <= 0.35, row["name"]
         assert row["other_side"] is None or row["other_side"] <= 0.1, row["name"]
     assert set(summary["nonsense"]) == set(NONSENSE)
@@ -137,7 +138,7 @@ def test_the_command_writes_a_table(tmp_path: Path) -> None:
     assert main([*arguments, "--quiet"]) == 0
     summary = json.loads((output / "checks.json").read_text())
     assert [row["name"] for row in summary["checks"]] == ["walk"]
-    assert len(summary["checks"][0]["each"]) == 6
+    assert len(summary["checks"][0]["each"]) == 12
     assert "| walk |" in (output / "checks.md").read_text()
     assert main(["check-prompts", "default", "-o", str(output), "--only", "swim"]) == 2
 

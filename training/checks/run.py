@@ -28,7 +28,7 @@ from t2m_blender.engine.generate import generate_batch, load_model
 from t2m_blender.engine.writing import sampling_of
 from training.checks.predicates import is_plausible, starts_naturally
 from training.checks.seen import Seen
-from training.checks.suite import NONSENSE, Check, read_suite
+from training.checks.suite import KINDS, NONSENSE, Check, read_suite
 from training.data.dataset import Dataset, read_dataset
 
 Features = NDArray[np.float32]
@@ -42,14 +42,14 @@ class Asked:
     Attributes:
         check: whose prompt it is; None for nonsense.
         prompt: as asked.
-        paraphrased: it is in other words than the captions.
+        kind: one of `KINDS`; empty for nonsense.
         motions: one a seed.
         passed: [checks, seeds] what every predicate of the suite says of them.
     """
 
     check: Check | None
     prompt: str
-    paraphrased: bool
+    kind: str
     motions: list[Seen]
     passed: np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -61,20 +61,17 @@ def ask(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Asked]:
     """Makes all prompts of the checks, `seeds` times each; every check looks at every motion."""
-    wanted: list[tuple[Check | None, str, bool]] = [
-        (check, prompt, texts is check.paraphrases)
-        for check in suite
-        for texts in (check.prompts, check.paraphrases)
-        for prompt in texts
+    wanted: list[tuple[Check | None, str, str]] = [
+        (check, prompt, kind) for check in suite for kind, prompt in check.asked
     ]
-    wanted += [(None, prompt, False) for prompt in NONSENSE]
+    wanted += [(None, prompt, "") for prompt in NONSENSE]
     asked = []
-    for done, (check, prompt, paraphrased) in enumerate(wanted):
+    for done, (check, prompt, kind) in enumerate(wanted):
         if on_progress:
             on_progress(done, len(wanted))
         motions = generate([prompt] * seeds, range(seeds))
         passed = np.array([[other.passes(seen) for seen in motions] for other in suite])
-        asked.append(Asked(check, prompt, paraphrased, motions, passed))
+        asked.append(Asked(check, prompt, kind, motions, passed))
     if on_progress:
         on_progress(len(wanted), len(wanted))
     return asked
@@ -95,8 +92,7 @@ def summarised(asked: Sequence[Asked], suite: Sequence[Check]) -> dict[str, Any]
             {
                 "name": check.name,
                 "target": check.target,
-                "prompts": _rate([a for a in own if not a.paraphrased], number),
-                "paraphrases": _rate([a for a in own if a.paraphrased], number),
+                **{kind: _rate([a for a in own if a.kind == kind], number) for kind in KINDS},
                 "other_side": _rate(opposite, number) if opposite else None,
                 "base_rate": _rate(others, number) if others else None,
                 "natural_start": _share(starts_naturally, own),
@@ -159,7 +155,8 @@ def real_rates(
 def markdown(summary: dict[str, Any]) -> str:
     """The summary as a table for people."""
     real = summary.get("real", {})
-    head = ["check", "target", "prompts", "paraphrases", "other side", "base rate", "natural start"]
+    head = ["check", "target", "prompts", "paraphrases", "of others", "other side", "base rate"]
+    head += ["natural start"]
     head += ["real clips", "rebuilt", "other real clips"] if real else []
     lines = [
         f"Motions that pass, {summary['seeds']} seeds a prompt at the model's own sampling.",
@@ -169,7 +166,7 @@ def markdown(summary: dict[str, Any]) -> str:
     ]
     for row in summary["checks"]:
         cells = [row["name"], _percent(row["target"])]
-        cells += [_percent(row[k]) for k in ("prompts", "paraphrases", "other_side", "base_rate")]
+        cells += [_percent(row[k]) for k in (*KINDS, "other_side", "base_rate")]
         cells.append(_percent(row["natural_start"]))
         if real:
             rates = real[row["name"]]

@@ -5,7 +5,8 @@ name          of the check
 predicate     a function of `predicates.py`, with its `side` where it has one
 target        the share of motions that should pass
 prompts       in the words of the training captions
-paraphrases   in other words
+paraphrases   in other words: none of them is in the table of wordings, in whatever form
+others        by somebody who had seen neither these sentences nor the table: as they come
 real          hand-picked clips (ids of `prepare cmu` and of the CC0 clips; M... are mirrored)
 same          captions that match this speak of the same action: such clips, where they are not
               picked, are no "other real clips"
@@ -31,6 +32,10 @@ NONSENSE = (
 )  # fmt: skip
 
 
+KINDS = ("prompts", "paraphrases", "others")
+"""Of a check's sentences."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One row of the suite; see the module's text."""
@@ -40,10 +45,16 @@ class Check:
     target: float
     prompts: tuple[str, ...]
     paraphrases: tuple[str, ...]
+    others: tuple[str, ...]
     real: tuple[str, ...]
     side: str = ""
     same: str = ""
     note: str = ""
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """(kind, sentence) of all."""
+        return [(kind, text) for kind in KINDS for text in getattr(self, kind)]
 
     def passes(self, seen: Seen) -> bool:
         """Whether the motion does what is asked."""
@@ -65,6 +76,6 @@ def read_suite() -> tuple[Check, ...]:
 
 
 def _check(row: dict[str, Any]) -> Check:
-    lists = ("prompts", "paraphrases", "real")
+    lists = ("prompts", "paraphrases", "others", "real")
     values: dict[str, Any] = {k: tuple(v) if k in lists else v for k, v in row.items()}
     return Check(**values)
