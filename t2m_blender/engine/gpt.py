@@ -150,11 +150,14 @@ class GPT(nn.Module):
             cache = self.empty_cache(len(x))
         cache.known[:, :length] = known
         cache.length.zero_()
-        mask = _causal_mask(known)
-        for index, block in enumerate(self.blocks):
-            x, keys, values = block(x, mask)
-            cache.keys[index, :, :, :length] = keys
-            cache.values[index, :, :, :length] = values
+        if length == 1:
+            x = self.through_blocks(x[:, 0], cache)[:, None]
+        else:
+            mask = _causal_mask(known)
+            for index, block in enumerate(self.blocks):
+                x, keys, values = block(x, mask)
+                cache.keys[index, :, :, :length] = keys
+                cache.values[index, :, :, :length] = values
         cache.length += length
         hidden: Tensor = self.norm(x[:, -1])
         return hidden, cache

@@ -3,7 +3,8 @@
 
 One clip on a CPU takes as long as its weights take to be read, once a token. Reading them narrow
 loses nothing: the numbers of an input become whole numbers of 24 bits, as fine as float32, and
-oneDNN multiplies their three bytes with the rows in whole numbers, exactly.
+oneDNN multiplies their three bytes with the rows in whole numbers. What it adds up is as near to
+the exact sum as float32's products are.
 """
 
 from __future__ import annotations
@@ -51,11 +52,14 @@ class Int8Linear(nn.Module):
     ) -> None:
         super().__init__()
         packed = torch.ops.onednn.qlinear_prepack(_tensor(rows), None)
+        scale = scale.astype(np.float32) / np.float32(_LARGEST)
         self.weights = [
             packed,
-            _tensor(scale.astype(np.float32) / np.float32(_LARGEST)),
+            _tensor(scale),
             torch.zeros(len(rows), dtype=torch.int64),
             torch.zeros(1) if bias is None else _tensor(bias.astype(np.float32)),
+            # added to every product of bytes: cheaper than oneDNN's zero point
+            _tensor(rows.sum(axis=1, dtype=np.float32) * scale * np.float32(-_MIDDLE)),
         ]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,14 +85,16 @@ def int8_pays() -> bool:
 
 
 def is_exact(rows: NDArray[np.int8] | None = None) -> bool:
-    """Whether bytes are multiplied exactly: some processors add them in 16 bits, which overflow."""
+    """Whether bytes are multiplied as whole numbers: some processors add them in 16 bits, which
+    overflow.
+    """
     rows = _trial_rows() if rows is None else rows
     with torch.inference_mode():
         try:
             found = Int8Linear(rows, np.ones(_TRIAL), None)(torch.ones(1, _TRIAL))[0]
         except (AttributeError, NotImplementedError, RuntimeError, TypeError):
             return False  # this PyTorch has no such product
-    return np.array_equal(found.numpy(), rows.sum(axis=1, dtype=np.float32))
+    return np.allclose(found.numpy(), rows.sum(axis=1, dtype=np.float32), rtol=1e-6)
 
 
 def _trial_rows() -> NDArray[np.int8]:
@@ -159,25 +165,28 @@ def use_int8(gpt: GPT, tensors: WidenedTensors) -> set[str]:
 def product(x: Tensor, weights: list[Tensor], numbers: list[Tensor]) -> Tensor:
     """[B, in] -> [B, out]; `weights` are an `Int8Linear`'s, `numbers` are `NUMBERS`.
 
-    TorchScript, which reads this too, knows no constants: 8323072 is _LARGEST, 128 _MIDDLE.
+    TorchScript, which reads this too, knows no constants: 8323072 is _LARGEST.
     """
-    size = torch.ops.aten.linalg_vector_norm(x, float("inf"), [1], True)
-    one = max(float(size), 1e-30) if x.size(0) == 1 else 0.0  # with one clip there are fewer calls
-    if one:
-        whole = torch.add(numbers[0], x, alpha=8323072.0 / one)
-    else:
-        size = size.clamp_(min=1e-30)
-        whole = torch.add(numbers[0], x / size, alpha=8323072.0)
+    if x.size(0) == 1:  # with one clip there are fewer calls
+        low, high = torch.aminmax(x)
+        one = max(float(high), -float(low), 1e-30)
+        parts = parts_of(torch.add(numbers[0], x, alpha=8323072.0 / one), weights, numbers)
+        return torch.addmm(weights[3], numbers[2], parts, alpha=one)
+    size = torch.ops.aten.linalg_vector_norm(x, float("inf"), [1], True).clamp_(min=1e-30)
+    parts = parts_of(torch.add(numbers[0], x / size, alpha=8323072.0), weights, numbers)
+    lowest, middle, highest = parts.chunk(3)
+    together = lowest.add_(middle, alpha=256.0).add_(highest, alpha=65536.0)
+    return torch.addcmul(weights[3], together, size)
+
+
+def parts_of(whole: Tensor, weights: list[Tensor], numbers: list[Tensor]) -> Tensor:
+    """Whole numbers [B, in] -> products [3 B, out] of their lowest, middle and highest bytes."""
     bytes_of = (whole.to(torch.int32) >> numbers[1]).to(torch.uint8).flatten(0, 1)
-    parts = torch.ops.onednn.qlinear_pointwise(
-        bytes_of, 1.0, 128, weights[0], weights[1], weights[2], None,
+    found: Tensor = torch.ops.onednn.qlinear_pointwise(
+        bytes_of, 1.0, 0, weights[0], weights[1], weights[2], weights[4],
         1.0, 0, torch.float32, "none", [], "",
     )  # fmt: skip
-    if one:
-        return torch.addmm(weights[3], numbers[2], parts, alpha=one)
-    low, middle, high = parts.chunk(3)
-    together = low.add_(middle, alpha=256.0).add_(high, alpha=65536.0)
-    return torch.addcmul(weights[3], together, size)
+    return found
 
 
 def _tensor(array: NDArray[Any]) -> Tensor:
