@@ -56,7 +56,7 @@ def test_one_runs_from_the_checkout(tmp_path: Path) -> None:
 def test_the_floor_counts_the_bytes_that_a_file_needs() -> None:
     pytest.importorskip("torch")
     from benchmarks.random_model import int8_checkpoint, random_checkpoint
-    from benchmarks.reference import share_of_bytes
+    from benchmarks.reference import narrow_bytes
     from t2m_blender.engine.configs import GPTConfig, VQVAEConfig
 
     sizes = {"codebook_size": 16, "width": 32}
@@ -70,5 +70,5 @@ def test_the_floor_counts_the_bytes_that_a_file_needs() -> None:
     small = int8_checkpoint(checkpoint).tensors
     needed = sum(part.nbytes for name in layers for part in small.narrow(name))
     wide = [checkpoint.tensors[name] for name in layers]
-    assert share_of_bytes(wide) == pytest.approx(needed / sum(one.nbytes for one in wide))
+    assert narrow_bytes(wide) == needed
     assert all(np.abs(small[name] - checkpoint.tensors[name]).max() < 1e-3 for name in layers)

@@ -7,15 +7,12 @@ calls out of the processor's caches: fetching these again would cost a quarter o
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
 from .gpt import GPT, Block, Cache
-from .int8_linear import NUMBERS, Int8Linear, product
+from .int8_linear import NUMBERS, Int8Linear, product, scripted
 
 __all__ = ["join_blocks"]
 
@@ -23,7 +20,7 @@ __all__ = ["join_blocks"]
 def join_blocks(gpt: GPT) -> None:
     """Makes `gpt.through_blocks` one call, after `use_int8`.
 
-    It stays as it is where a block has a layer of another kind, or this PyTorch has no TorchScript.
+    It stays as it is where a block has a layer of another kind.
     """
     norms, layers = [], []
     for block in gpt.blocks:
@@ -35,19 +32,13 @@ def join_blocks(gpt: GPT) -> None:
             return
         pair = (block.attention_norm, block.feed_norm)
         norms.append([tensor.detach() for norm in pair for tensor in (norm.weight, norm.bias)])
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            script: Any = torch.jit.script(_through_blocks)
-    except (AttributeError, OSError, RuntimeError):
-        return  # there is none, or it does not find this file's text
+    work = scripted(_through_blocks)
 
     def through_blocks(x: Tensor, cache: Cache) -> Tensor:
         place = int(cache.length)
         known = cache.known[:, : place + 1]
         mask = None if bool(known.all()) else known[:, None, None]
-        found: Tensor = script(x, cache.keys, cache.values, place, mask, norms, layers, NUMBERS)
-        return found
+        return work(x, cache.keys, cache.values, place, mask, norms, layers, NUMBERS)
 
     gpt.through_blocks = through_blocks  # type: ignore[method-assign]
 

@@ -10,6 +10,7 @@ the exact sum as float32's products are.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -24,7 +25,7 @@ from .checkpoint import WidenedTensors
 from .gpt import GPT, Block
 from .layers import tensor_of
 
-__all__ = ["Int8Linear", "int8_pays", "is_exact", "use_int8"]
+__all__ = ["NUMBERS", "Int8Linear", "int8_pays", "is_exact", "product", "scripted", "use_int8"]
 
 _BYTES = 3
 _MIDDLE = 128  # a byte b stands for b - 128
@@ -64,12 +65,24 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in] -> [..., out]."""
-        found = product(x.reshape(-1, x.shape[-1]), self.weights, NUMBERS)
+        found = scripted(product)(x.reshape(-1, x.shape[-1]), self.weights, NUMBERS)
         return found.view(*x.shape[:-1], -1)
 
     def thirds(self, x: Tensor) -> tuple[Tensor, ...]:
         """[..., in] -> three of [..., out / 3]."""
         return self(x).chunk(3, dim=-1)
+
+
+@lru_cache
+def scripted(work: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same as one call of TorchScript; as it is where this PyTorch has none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            script: Callable[..., Tensor] = torch.jit.script(work)
+    except (AttributeError, OSError, RuntimeError):
+        return work  # or it does not find this file's text
+    return script
 
 
 @lru_cache(maxsize=1)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from functools import lru_cache
 from importlib.util import find_spec
@@ -51,6 +52,8 @@ def import_torch() -> ModuleType:
     Raises:
         RuntimeMissingError: Absent, or broken: a library of another version, a cut download ...
     """
+    # weights in large pages are read faster; PyTorch looks at this once, when it is imported
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     try:
         import torch
     except ModuleNotFoundError as error:

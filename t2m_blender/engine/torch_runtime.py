@@ -188,9 +188,7 @@ class _Step:
         """Tokens [B, Q] that may come next."""
         end = self._gpt.config.end
         logits = self._guide(self._gpt.head(self._hidden))
-        forbidden = torch.zeros_like(logits, dtype=torch.bool)
-        forbidden[:, end] = ~self.may_end
-        logits = logits.masked_fill(forbidden, -torch.inf)
+        logits[:, end].masked_fill_(~self.may_end, -torch.inf)
         tokens = [draw_tokens(logits, self.chances[0], self._sampling)]
         hidden = self._hidden
         for level, refiner in enumerate(self._gpt.refiners, start=1):
