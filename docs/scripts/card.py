@@ -14,6 +14,7 @@ brought there first, as text.
     stage2.jsonl     log of train-gpt
     longer.jsonl     log of stage 2 learning on
     last.jsonl       and once more
+    wordings.jsonl   and with more wordings
     ladder.json      of evaluate
     checks.json      of check-prompts
     nearest.json     of nearest
@@ -55,11 +56,12 @@ _COPIED = {
     "stage2": ("log.jsonl", "stage2.jsonl"),
     "longer": ("log.jsonl", "longer.jsonl"),
     "last": ("log.jsonl", "last.jsonl"),
+    "wordings": ("log.jsonl", "wordings.jsonl"),
     "ladder": ("ladder.json", "ladder.json"),
     "checks": ("checks.json", "checks.json"),
     "nearest": ("nearest.json", "nearest.json"),
 }
-_LOGS = ("stage1", "sharper", "decoder", "stage2", "longer", "last")
+_LOGS = ("stage1", "sharper", "decoder", "stage2", "longer", "last", "wordings")
 _SHOWN = 3  # pictures of what the model does best, and of what it does worst
 
 

@@ -99,14 +99,14 @@ class Habits:
         description="1 takes the text as it is, more follows it more closely",
         min=0.0,
         soft_max=8.0,
-        default=3.0,
+        default=2.5,
     )
     temperature: FloatProperty(  # type: ignore[valid-type]
         name="Temperature",
         description="0 always takes the likeliest, 1 draws as the model has learnt",
         min=0.0,
         soft_max=1.5,
-        default=0.7,
+        default=0.6,
     )
     where: EnumProperty(  # type: ignore[valid-type]
         name="Put It",
