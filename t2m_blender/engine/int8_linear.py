@@ -59,8 +59,8 @@ class Int8Linear(nn.Module):
             _tensor(scale),
             torch.zeros(len(rows), dtype=torch.int64),
             torch.zeros(1) if bias is None else _tensor(bias.astype(np.float32)),
-            # added to every product of bytes: cheaper than oneDNN's zero point
-            _tensor(rows.sum(axis=1, dtype=np.float32) * scale * np.float32(-_MIDDLE)),
+            # added where bytes are put together: cheaper than oneDNN's zero point
+            _tensor(rows.sum(axis=1, dtype=np.float32) * scale * np.float32(-_OFFSET)),
         ]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -184,11 +184,12 @@ def product(x: Tensor, weights: list[Tensor], numbers: list[Tensor]) -> Tensor:
         low, high = torch.aminmax(x)
         one = max(float(high), -float(low), 1e-30)
         parts = parts_of(torch.add(numbers[0], x, alpha=8323072.0 / one), weights, numbers)
-        return torch.addmm(weights[3], numbers[2], parts, alpha=one)
+        added = torch.add(weights[3], weights[4], alpha=one)
+        return torch.addmm(added, numbers[2], parts, alpha=one)
     size = torch.ops.aten.linalg_vector_norm(x, float("inf"), [1], True).clamp_(min=1e-30)
     parts = parts_of(torch.add(numbers[0], x / size, alpha=8323072.0), weights, numbers)
     lowest, middle, highest = parts.chunk(3)
-    together = lowest.add_(middle, alpha=256.0).add_(highest, alpha=65536.0)
+    together = lowest.add_(middle, alpha=256.0).add_(highest, alpha=65536.0).add_(weights[4])
     return torch.addcmul(weights[3], together, size)
 
 
@@ -196,7 +197,7 @@ def parts_of(whole: Tensor, weights: list[Tensor], numbers: list[Tensor]) -> Ten
     """Whole numbers [B, in] -> products [3 B, out] of their lowest, middle and highest bytes."""
     bytes_of = (whole.to(torch.int32) >> numbers[1]).to(torch.uint8).flatten(0, 1)
     found: Tensor = torch.ops.onednn.qlinear_pointwise(
-        bytes_of, 1.0, 0, weights[0], weights[1], weights[2], weights[4],
+        bytes_of, 1.0, 0, weights[0], weights[1], weights[2], None,
         1.0, 0, torch.float32, "none", [], "",
     )  # fmt: skip
     return found
