@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -88,23 +88,29 @@ def told_of(sentences: Iterable[str], encoder: TextEncoder) -> dict[str, list[st
 
 def _near(texts: Sequence[str], encoder: TextEncoder) -> list[tuple[str, str]]:
     """(what is done, a sentence near to a way to say it) of those that are near to one alone."""
-    ways = [(deed, plainly(way)) for deed, way in all_ways()]
+    ways = all_ways()
     deeds = np.array([deed for deed, _ in ways])
     neutral = np.array([_without_side(deed) for deed in deeds])
-    told = [_telling(way) for _, way in ways]
-    known = set(told)
-    texts = [text for text in texts if _telling(text) in known]
-    likeness = _directions(texts, encoder) @ _directions([way for _, way in ways], encoder).T
+    told = [_telling(plainly(way)) for _, way in ways]
+    same = {telling: np.array([telling == one for one in told]) for telling in set(told)}
+    texts = [text for text in texts if _telling(text) in same]
+    likeness = _directions(texts, encoder) @ _directions_of_ways(encoder).T
     found = []
     for text, row in zip(texts, likeness, strict=True):
         telling = _telling(text)
-        row = np.where([telling == one for one in told], row, -1.0)
+        row = np.where(same[telling], row, -1.0)
         best = neutral[row.argmax()]
         second = row[neutral != best].max()
         if row.max() > max(_NEAR, second + _NEARER):
             said = deeds[(neutral == best) & (row > row.max() - 1e-6)]
             found += [(str(deed), text) for deed in dict.fromkeys(said)]
     return found
+
+
+@lru_cache(maxsize=1)
+def _directions_of_ways(encoder: TextEncoder) -> NDArray[np.float32]:
+    """Of `all_ways`, in their order."""
+    return _directions([plainly(way) for _, way in all_ways()], encoder)
 
 
 def _directions(texts: Sequence[str], encoder: TextEncoder) -> NDArray[np.float32]:
