@@ -74,6 +74,11 @@ class Checkpoint:
     origin: str
     sha256: str = field(default="", compare=False)
 
+    @property
+    def has_int8(self) -> bool:
+        """Whether the file holds int8 rows."""
+        return isinstance(self.tensors, WidenedTensors) and self.tensors.has_int8
+
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Reads a model file written by `write_checkpoint`.
@@ -248,6 +253,10 @@ class WidenedTensors(Mapping[str, NDArray[Any]]):
         """The int8 rows of a tensor and their scales, as stored; None if it is not int8."""
         scale = self._scale(name)
         return None if scale is None else (self._stored[name], scale)
+
+    @property
+    def has_int8(self) -> bool:
+        return any(tensor.dtype == np.int8 for tensor in self._stored.values())
 
     def _scale(self, name: str) -> NDArray[Any] | None:
         tensor, scale = self._stored[name], self._stored.get(f"{name}.scale")

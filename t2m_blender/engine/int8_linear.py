@@ -9,7 +9,6 @@ the exact sum as float32's products are.
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from .checkpoint import WidenedTensors
 from .gpt import GPT, Block
 from .layers import tensor_of
+from .pytorch import fastest
 
 __all__ = ["NUMBERS", "Int8Linear", "int8_pays", "is_exact", "product", "scripted", "use_int8"]
 
@@ -94,7 +94,7 @@ def int8_pays() -> bool:
     narrow, wide = Int8Linear(rows, np.ones(_TRIAL), None), torch.from_numpy(rows).float()
     x = torch.ones(1, _TRIAL)
     with torch.inference_mode():
-        return _fastest(lambda: narrow(x)) < _fastest(lambda: functional.linear(x, wide))
+        return fastest(lambda: narrow(x)) < fastest(lambda: functional.linear(x, wide))
 
 
 def is_exact(rows: NDArray[np.int8] | None = None) -> bool:
@@ -114,16 +114,6 @@ def _trial_rows() -> NDArray[np.int8]:
     rows = np.full((_TRIAL, _TRIAL), 127, np.int8)
     rows[::2] = -127
     return rows
-
-
-def _fastest(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of three."""
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
 
 
 def use_int8(gpt: GPT, tensors: WidenedTensors) -> set[str]:

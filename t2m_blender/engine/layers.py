@@ -8,6 +8,7 @@ is 1 or 1,000, and OpenBLAS is at its best with it (benchmarks/products.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -57,15 +58,20 @@ class Weights:
         return x
 
 
-def tensor_of(tensors: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]) -> Array:
-    """The tensor of that name, in order in memory.
+def tensor_of(
+    tensors: Mapping[str, NDArray[Any]],
+    name: str,
+    shape: tuple[int, ...],
+    kind: type[np.floating[Any]] = np.float32,
+) -> NDArray[Any]:
+    """The tensor of that name as numbers of a kind, in order in memory.
 
     Raises:
         ValueError: It is missing or of another shape.
     """
     if name not in tensors:
         raise ValueError(f"there is no tensor {name}")
-    tensor = np.ascontiguousarray(tensors[name], np.float32)
+    tensor = np.ascontiguousarray(tensors[name], kind)
     if tensor.shape != shape:
         raise ValueError(f"{name} is {list(tensor.shape)}, not {list(shape)}")
     return tensor
@@ -76,7 +82,7 @@ def normalised(x: Array, epsilon: float) -> Array:
     average = _average(len(x))
     x = x - average @ x
     variance = average @ np.square(x)
-    variance += np.float32(epsilon)
+    variance += epsilon
     x /= np.sqrt(variance, out=variance)
     return x
 
@@ -94,12 +100,17 @@ def softmax(scores: Array) -> Array:
     return scores
 
 
-def gelu(values: Array) -> Array:
-    """The exact GELU, x Phi(x), of float32 values, in place.
+_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+def gelu(values: NDArray[Any]) -> NDArray[Any]:
+    """The exact GELU, x Phi(x); of float32 values in place, of float64 ones slowly.
 
     Phi(-|x|) = erfc(|x| / sqrt 2) / 2 by formula 7.1.26 of Abramowitz and Stegun, whose error of
     1.5e-7 is that of float32 itself. Then x Phi(x) = max(x, 0) - |x| Phi(-|x|).
     """
+    if values.dtype == np.float64:
+        return values * (0.5 + 0.5 * _erf(values / np.sqrt(2.0)).astype(np.float64))
     size = np.abs(values)
     step = size * np.float32(0.3275911 / np.sqrt(2.0))
     step += np.float32(1.0)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
 
+from .arbiter import Arbiter
 from .checkpoint import Checkpoint, read_checkpoint
 from .configs import GPTConfig, VQVAEConfig
 from .errors import CheckpointError, OutOfMemory
@@ -44,6 +46,11 @@ class TextToMotion:
     @property
     def frames_per_token(self) -> int:
         return self.vqvae.frames_per_token
+
+    @cached_property
+    def arbiter(self) -> Arbiter:
+        """Decides where a token is not sure."""
+        return Arbiter(self.checkpoint.tensors, self.gpt)
 
     def use(self, choice: Choice) -> None:
         """Compute with another runtime from now on.
@@ -89,7 +96,7 @@ def load_model(
             f"{path} reads text features of {gpt.text_size} numbers, but the encoder "
             f"'{checkpoint.text_encoder}' makes {text_encoder.feature_size}."
         )
-    wanted = choose_runtime(gpt, runtime=runtime, device=device)
+    wanted = choose_runtime(gpt, int8=checkpoint.has_int8, runtime=runtime, device=device)
     choice, networks = _computing(checkpoint, gpt, wanted, path)
     return TextToMotion(path.stem, checkpoint, text_encoder, gpt, vqvae, choice, networks)
 
@@ -120,7 +127,8 @@ def _computing(
             if choice.device == "cpu":
                 raise
             reason = f"the memory of '{choice.device}' was full"
-            choice = replace(choose_runtime(gpt, device="cpu"), reason=reason)
+            on_cpu = choose_runtime(gpt, int8=checkpoint.has_int8, device="cpu")
+            choice = replace(on_cpu, reason=reason)
             return choice, load_runtime(choice, checkpoint)
     except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
         raise _misfit(path, error) from error

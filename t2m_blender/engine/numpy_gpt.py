@@ -17,21 +17,25 @@ from .configs import GPTConfig
 from .layers import Array, gelu, normalised, softmax, tensor_of
 from .text import TextFeatures
 
-__all__ = ["GPT", "NORM_EPSILON"]
+__all__ = ["GPT", "NORM_EPSILON", "Block"]
 
 NORM_EPSILON = 1e-5
 
+Kind = type[np.floating[Any]]
+
 
 class GPT:
-    """Weights in float32, made ready once.
+    """All but the blocks, which `block` makes; weights as numbers of a kind, made ready once.
 
     Raises:
         ValueError: A tensor is missing or of another shape than the configuration says.
     """
 
-    def __init__(self, tensors: Mapping[str, NDArray[Any]], config: GPTConfig) -> None:
+    def __init__(
+        self, tensors: Mapping[str, NDArray[Any]], config: GPTConfig, kind: Kind = np.float32
+    ) -> None:
         self.config = config
-        part = _Part(tensors, "gpt.")
+        self._part = part = _Part(tensors, "gpt.", kind)
         codes, width, text = config.codebook_size, config.width, config.text_size
         later = range(config.levels - 1)
         self._embeddings = [part("token_embedding.weight", codes + 2, width)] + [
@@ -42,12 +46,14 @@ class GPT:
         if config.word_limit:
             self._words = part.linear("word_projection", width, text)
             self._word_positions = part("word_positions", config.word_limit, width)
-        self.blocks = [
-            Block(part.under(f"blocks.{i}."), width, config.heads) for i in range(config.blocks)
-        ]
         self._norm = (part("norm.weight", width), part("norm.bias", width))
         self.head = Linear(part("head.weight", codes + 1, width), None, self._norm)
         self.refiners = [Refiner(part.under(f"refiners.{i}."), width, codes) for i in later]
+
+    def block(self, index: int) -> Block:
+        """The block of that number, made ready; it is not kept."""
+        part = self._part.under(f"blocks.{index}.")
+        return Block(part, self.config.width, self.config.heads)
 
     def embed_text(self, text: TextFeatures) -> tuple[Array, Array | None]:
         """The text part of the sequence [C, B L], and what is added to the scores [B, 1, L, L]:
@@ -72,8 +78,8 @@ class GPT:
         bias = np.where(seen, np.float32(0.0), np.float32(-np.inf))[:, None]
         return x.reshape(len(x), -1), bias
 
-    def embed(self, tokens: NDArray[np.int64], place: int) -> Array:
-        """The tokens [B, Q] of a place, 0 the first -> [C, B]: the sum over levels."""
+    def embed(self, tokens: NDArray[np.int64], place: int | NDArray[np.int64]) -> Array:
+        """The tokens [B, Q] of a place, 0 the first, or one each -> [C, B]: the sum over levels."""
         x = self._positions[place + 1] + sum(
             table[chosen] for table, chosen in zip(self._embeddings, tokens.T, strict=True)
         )
@@ -91,8 +97,8 @@ class Block:
     def __init__(self, part: _Part, width: int, heads: int) -> None:
         self._shape = (3, heads, width // heads)
         norm = (part("attention_norm.weight", width), part("attention_norm.bias", width))
-        scale = np.float32((width // heads) ** -0.5)
-        sources = (("query", scale), ("key", np.float32(1.0)), ("value", np.float32(1.0)))
+        scale = (width // heads) ** -0.5
+        sources = (("query", scale), ("key", 1.0), ("value", 1.0))
         matrix = np.concatenate([part(f"{n}.weight", width, width) * by for n, by in sources])
         bias = np.concatenate([part(f"{n}.bias", width) * by for n, by in sources])
         self._qkv = Linear(matrix, bias, norm)
@@ -176,17 +182,20 @@ class Linear:
 
 
 class _Part:
-    """The tensors under a prefix, checked as they are taken."""
+    """The tensors under a prefix as numbers of a kind, checked as they are taken."""
 
-    def __init__(self, tensors: Mapping[str, NDArray[Any]], prefix: str) -> None:
+    def __init__(
+        self, tensors: Mapping[str, NDArray[Any]], prefix: str, kind: Kind = np.float32
+    ) -> None:
         self._tensors = tensors
         self._prefix = prefix
+        self._kind = kind
 
     def __call__(self, name: str, *shape: int) -> Array:
-        return tensor_of(self._tensors, self._prefix + name, shape)
+        return tensor_of(self._tensors, self._prefix + name, shape, self._kind)
 
     def under(self, prefix: str) -> _Part:
-        return _Part(self._tensors, self._prefix + prefix)
+        return _Part(self._tensors, self._prefix + prefix, self._kind)
 
     def linear(
         self, name: str, out: int, width: int, norm: tuple[Array, Array] | None = None

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from .checkpoint import Checkpoint
 from .configs import GPTConfig, VQVAEConfig
 from .errors import CheckpointError, OutOfMemory
 from .layers import Array, normalised
-from .numpy_gpt import GPT, NORM_EPSILON
+from .numpy_gpt import GPT, NORM_EPSILON, Block
 from .numpy_vqvae import Decoder, Encoder
 from .sampling import Sampling, draw_tokens
 from .text import TextFeatures
@@ -35,11 +35,12 @@ class NumpyRuntime:
         self._tensors = checkpoint.tensors
         self._sizes = VQVAEConfig(**checkpoint.vqvae)
         self._gpt = GPT(self._tensors, GPTConfig(**checkpoint.gpt))
+        self._blocks = [self._gpt.block(index) for index in range(self._gpt.config.blocks)]
         self._decoder = Decoder(self._tensors, self._sizes)
 
     def begin(self, text: TextFeatures, sampling: Sampling) -> NumpyWriting:
         with _memory_checked():
-            return NumpyWriting(self._gpt, text, sampling)
+            return NumpyWriting(self._gpt, self._blocks, text, sampling)
 
     def decode(self, tokens: NDArray[np.int64]) -> Array:
         return np.stack([self._decoder(clip) for clip in tokens])
@@ -63,8 +64,11 @@ class NumpyRuntime:
 class NumpyWriting:
     """See `Writing`. With guidance there are twice as many rows: with their texts, and without."""
 
-    def __init__(self, gpt: GPT, text: TextFeatures, sampling: Sampling) -> None:
+    def __init__(
+        self, gpt: GPT, blocks: Sequence[Block], text: TextFeatures, sampling: Sampling
+    ) -> None:
         self._gpt = gpt
+        self._blocks = blocks
         self._sampling = sampling
         self._guided = sampling.guidance != 1.0
         config, batch = gpt.config, len(text.pooled)
@@ -72,7 +76,7 @@ class NumpyWriting:
         shape = (config.blocks, rows, config.heads, config.positions, config.width // config.heads)
         self._keys, self._values = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         x, bias = gpt.embed_text(text)
-        for block, keys, values in zip(gpt.blocks, self._keys, self._values, strict=True):
+        for block, keys, values in zip(blocks, self._keys, self._values, strict=True):
             x = block.begin(x, batch, bias, keys[:batch], values[:batch])
         self._text = x.shape[1] // batch  # positions that the text has
         self._bias = None if bias is None else bias[:, :, -1]
@@ -88,7 +92,7 @@ class NumpyWriting:
         """Read an empty text, once for all rows without text: its last state [C, 1]."""
         pooled = self._text - 1
         x, _ = self._gpt.embed_text(TextFeatures.of_nothing(self._gpt.config.text_size))
-        for block, keys, values in zip(self._gpt.blocks, self._keys, self._values, strict=True):
+        for block, keys, values in zip(self._blocks, self._keys, self._values, strict=True):
             key, value = (part[batch : batch + 1, :, pooled:] for part in (keys, values))
             x = block.begin(x, 1, None, key, value)
             keys[batch:, :, pooled], values[batch:, :, pooled] = key[:, :, 0], value[:, :, 0]
@@ -98,7 +102,9 @@ class NumpyWriting:
             self._bias = np.concatenate((self._bias, nothing))
         return x
 
-    def draw(self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def draw(
+        self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         with _memory_checked():
             return self._draw(chances, may_end)
 
@@ -106,21 +112,26 @@ class NumpyWriting:
         with _memory_checked():
             self._append(tokens)
 
-    def _draw(self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def _draw(
+        self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         gpt = self._gpt
         logits = self._guide(gpt.head(self._normed))
         logits[~may_end, gpt.config.end] = -np.inf
-        tokens = [self._drawn(logits, chances[0])]
+        token, sure = draw_tokens(logits, chances[0], self._sampling)
+        tokens = [token]
         state = gpt.state(self._normed)
         for level, refiner in enumerate(gpt.refiners, start=1):
-            below = np.where(tokens[-1] == gpt.config.end, 0, tokens[-1])
+            below = np.where(token == gpt.config.end, 0, token)
             state, foretold = refiner(state, self._twice(below))
-            tokens.append(self._drawn(self._guide(foretold), chances[level]))
-        return np.stack(tokens, axis=-1)
+            token, as_sure = draw_tokens(self._guide(foretold), chances[level], self._sampling)
+            tokens.append(token)
+            sure = sure & as_sure
+        return np.stack(tokens, axis=-1), sure
 
     def _append(self, tokens: NDArray[np.int64]) -> None:
         x = self._gpt.embed(self._twice(tokens), self._place)
-        for block, keys, values in zip(self._gpt.blocks, self._keys, self._values, strict=True):
+        for block, keys, values in zip(self._blocks, self._keys, self._values, strict=True):
             x = block.step(x, self._text + self._place, self._bias, keys, values)
         self._place += 1
         self._normed = normalised(x, NORM_EPSILON)
@@ -135,10 +146,6 @@ class NumpyWriting:
             return logits
         with_text, without_text = np.split(logits, 2)
         return without_text + np.float32(self._sampling.guidance) * (with_text - without_text)
-
-    def _drawn(self, logits: Array, chances: NDArray[np.float64]) -> NDArray[np.int64]:
-        rule = self._sampling
-        return draw_tokens(logits, chances, temperature=rule.temperature, top_p=rule.top_p)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .checkpoint import Checkpoint
 from .configs import GPTConfig
 from .errors import InputError, RuntimeMissingError
-from .pytorch import devices, torch_state
+from .pytorch import devices, outruns_numpy, torch_state
 from .sampling import Sampling
 from .text import TextFeatures
 
@@ -33,12 +33,17 @@ LARGE = 50_000_000
 class Writing(Protocol):
     """B token sequences that are being written side by side."""
 
-    def draw(self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def draw(
+        self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Tokens [B, Q] that may come next; nothing is written yet.
 
         Args:
             chances: [Q, B] numbers in [0, 1), which decide.
             may_end: [B]; where true, the first level may be End (K).
+
+        Returns:
+            The tokens, and whether they are sure [B]: whatever rounding did (`draw_tokens`).
         """
 
     def append(self, tokens: NDArray[np.int64]) -> None:
@@ -85,14 +90,18 @@ class Choice:
     reason: str
 
 
-def choose_runtime(config: GPTConfig, *, runtime: str = "auto", device: str = "auto") -> Choice:
+def choose_runtime(
+    config: GPTConfig, *, int8: bool = False, runtime: str = "auto", device: str = "auto"
+) -> Choice:
     """The fastest runtime that this machine has for a model, or the one asked for.
 
-    A small model has made its motion with NumPy before PyTorch is imported; a large one is faster
-    with PyTorch, on a GPU if there is one. The measurements are in docs/performance.md.
+    A small model has made its motion with NumPy before PyTorch is imported. A large one is faster
+    on a GPU; where there is none, with PyTorch if its rows are int8 and that pays, else with the
+    library that a trial finds faster here. The measurements are in docs/performance.md.
 
     Args:
         config: Of the model, for its size.
+        int8: Whether its file has int8 rows.
         runtime: One of `RUNTIMES`.
         device: One of `DEVICES`.
 
@@ -124,7 +133,20 @@ def choose_runtime(config: GPTConfig, *, runtime: str = "auto", device: str = "a
     except RuntimeMissingError as error:
         return Choice("numpy", "cpu", str(error))
     place = "cpu" if device == "cpu" else found[0]
-    return Choice("torch", place, "the fastest for a model of this size")
+    if place != "cpu":
+        return Choice("torch", place, "the fastest for a model of this size")
+    if int8 and int8_pays():
+        return Choice("torch", "cpu", "the fastest for a large model of int8 rows")
+    if outruns_numpy():
+        return Choice("torch", "cpu", "a trial found it faster than NumPy here")
+    return Choice("numpy", "cpu", "a trial found it faster than PyTorch here")
+
+
+def int8_pays() -> bool:
+    """See `int8_linear.py`, which needs PyTorch."""
+    from . import int8_linear
+
+    return int8_linear.int8_pays()
 
 
 def load_runtime(choice: Choice, checkpoint: Checkpoint) -> Runtime:

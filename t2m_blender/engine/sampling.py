@@ -4,10 +4,10 @@
 A clip has its own stream of numbers: NumPy's Philox keyed by the clip's seed. Number n * Q + q
 draws level q of the n-th token, whoever computes the logits and in whatever batch.
 
-Runtimes add up in different orders, so that their logits differ by about 1e-6. Tokens are drawn in
-the order of their index, not of their likelihood: two tokens that are almost equally likely do not
-change places, and only a number that falls within about 1e-6 of a token's edge can draw its
-neighbour (benchmarks/same_tokens.py counts them).
+Runtimes add up in different orders, so that their logits differ by up to `ROUNDING`. Tokens are
+drawn in the order of their index, not of their likelihood: two tokens that are almost equally
+likely do not change places, and only a number that falls within rounding of a token's edge could
+draw its neighbour. Such a token is not sure, and `arbiter.py` decides.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 from .errors import InputError
 
 SEED_LIMIT = 2**63
+
+ROUNDING = 1e-5
+"""What a logit of float32 may be off by; 8e-6 was seen of the embedded model."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,11 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
 
+    @property
+    def rounding(self) -> float:
+        """What a guided logit of float32 may be off by."""
+        return ROUNDING * max(self.guidance, 1.0)
+
 
 def token_stream(seed: int, length: int, levels: int) -> NDArray[np.float64]:
     """Numbers [length, levels] in [0, 1): the beginning of a clip's stream.
@@ -55,34 +63,41 @@ def token_stream(seed: int, length: int, levels: int) -> NDArray[np.float64]:
 def draw_tokens(
     logits: NDArray[np.floating[Any]],
     chances: Sequence[float] | NDArray[np.float64],
-    *,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 1.0,
-) -> NDArray[np.int64]:
+    sampling: Sampling,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """One token [B] from each row of logits [B, K] by inverse transform sampling.
 
     Args:
         logits: -inf forbids a token.
         chances: [B] numbers in [0, 1), one a row.
-        temperature: Divides the logits; 0 takes the likeliest token.
-        top_k: Keep only so many of the likeliest; 0 keeps all.
-        top_p: See `Sampling`.
+        sampling: Temperature and top_p.
+
+    Returns:
+        The tokens, and whether each is sure [B]: whatever rounding did to the logits. What rounding
+        does to the set that top_p keeps is not looked at.
     """
     logits = np.asarray(logits, dtype=np.float64)
-    if temperature == 0.0:
-        return np.argmax(logits, axis=-1)
-    weights = np.exp((logits - logits.max(axis=-1, keepdims=True)) / temperature)
-    if top_k or top_p < 1.0:
+    if sampling.temperature == 0.0:
+        second, first = np.partition(logits, -2, axis=-1)[:, -2:].T
+        return np.argmax(logits, axis=-1), first - second > 2.0 * sampling.rounding
+    weights = np.exp((logits - logits.max(axis=-1, keepdims=True)) / sampling.temperature)
+    if sampling.top_p < 1.0:
         order = np.argsort(-weights, axis=-1, kind="stable")
         ranked = np.take_along_axis(weights, order, axis=-1)
         before = np.cumsum(ranked, axis=-1) - ranked
         # a token stays while those likelier than it have not yet reached top_p
-        dropped = before >= top_p * ranked.sum(axis=-1, keepdims=True)
-        if top_k:
-            dropped[:, top_k:] = True
+        dropped = before >= sampling.top_p * ranked.sum(axis=-1, keepdims=True)
         dropped[:, 0] = False
         ranked[dropped] = 0.0
         np.put_along_axis(weights, order, ranked, axis=-1)
     totals = np.cumsum(weights, axis=-1)
-    return np.sum(totals <= np.asarray(chances)[:, None] * totals[:, -1:], axis=-1)
+    chance = np.asarray(chances, dtype=np.float64)[:, None]
+    # an edge at c moves by at most c (1 - c) of what the logits are off by
+    reach = sampling.rounding / sampling.temperature * chance * (1.0 - chance)
+    nearest, farthest = (
+        np.sum(totals <= (chance + by) * totals[:, -1:], axis=-1) for by in (-reach, reach)
+    )
+    sure = nearest == farthest
+    if not sure.all():
+        nearest = np.sum(totals <= chance * totals[:, -1:], axis=-1)
+    return nearest, sure

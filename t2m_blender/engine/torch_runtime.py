@@ -125,13 +125,16 @@ class TorchWriting:
         self._appended = False
 
     @torch.inference_mode()
-    def draw(self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def draw(
+        self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         with _memory_checked():
             self._step.chances.copy_(torch.from_numpy(chances.astype(np.float64)))
             self._step.may_end.copy_(torch.from_numpy(may_end))
             drawn = self._step.read_and_draw() if self._appended else self._step.draw()
             self._appended = False
-            return drawn.cpu().numpy()
+            *tokens, sure = drawn.cpu().numpy().T
+            return np.stack(tokens, axis=-1), sure.astype(bool)
 
     @torch.inference_mode()
     def append(self, tokens: NDArray[np.int64]) -> None:
@@ -162,6 +165,8 @@ class _Step:
         self.chances = torch.zeros(config.levels, batch, dtype=exact, device=device)
         self.may_end = torch.ones(batch, dtype=torch.bool, device=device)
         self._hidden = gpt.positions.new_zeros(rows, config.width)
+        # 16 bits round by far more than anybody could decide: their tokens are their own
+        self._rounding = sampling.rounding if self._hidden.dtype == torch.float32 else 0.0
         self._cache = gpt.empty_cache(rows)
         self.read_and_draw = self._read_and_draw
         if device.type == "cuda":  # ROCm too; now, before there is a text that it would spoil
@@ -185,17 +190,22 @@ class _Step:
         self._hidden.copy_(self._gpt.step(tokens, self._cache))
 
     def draw(self) -> Tensor:
-        """Tokens [B, Q] that may come next."""
+        """[B, Q + 1]: tokens that may come next, and whether they are sure."""
         end = self._gpt.config.end
         logits = self._guide(self._gpt.head(self._hidden))
         logits[:, end].masked_fill_(~self.may_end, -torch.inf)
-        tokens = [draw_tokens(logits, self.chances[0], self._sampling)]
-        hidden = self._hidden
+        token, sure = self._drawn(logits, 0)
+        tokens, hidden = [token], self._hidden
         for level, refiner in enumerate(self._gpt.refiners, start=1):
-            below = tokens[-1].masked_fill(tokens[-1] == end, 0)
+            below = token.masked_fill(token == end, 0)
             hidden, foretold = refiner(hidden, below.repeat(2) if self._guided else below)
-            tokens.append(draw_tokens(self._guide(foretold), self.chances[level], self._sampling))
-        return torch.stack(tokens, dim=-1)
+            token, as_sure = self._drawn(self._guide(foretold), level)
+            tokens.append(token)
+            sure = sure & as_sure
+        return torch.stack((*tokens, sure.long()), dim=-1)
+
+    def _drawn(self, logits: Tensor, level: int) -> tuple[Tensor, Tensor]:
+        return draw_tokens(logits, self.chances[level], self._sampling, self._rounding)
 
     def _read_and_draw(self) -> Tensor:
         self.read()
@@ -208,10 +218,16 @@ class _Step:
         return without_text + self._sampling.guidance * (with_text - without_text)
 
 
-def draw_tokens(logits: Tensor, chances: Tensor, sampling: Sampling) -> Tensor:
-    """`sampling.draw_tokens` on the device: the same tokens of the same numbers."""
+def draw_tokens(
+    logits: Tensor, chances: Tensor, sampling: Sampling, rounding: float
+) -> tuple[Tensor, Tensor]:
+    """`sampling.draw_tokens` on the device: the same tokens of the same numbers.
+
+    `rounding` is what the logits may be off by.
+    """
     if sampling.temperature == 0.0:
-        return logits.argmax(dim=-1)
+        (first, second), (token, _) = (part.unbind(-1) for part in logits.topk(2))
+        return token, first - second > 2.0 * rounding
     logits = logits.to(chances.dtype)
     weights = ((logits - logits.amax(dim=-1, keepdim=True)) / sampling.temperature).exp()
     if sampling.top_p < 1.0:
@@ -221,8 +237,12 @@ def draw_tokens(logits: Tensor, chances: Tensor, sampling: Sampling) -> Tensor:
         dropped[:, 0] = False
         weights = weights.scatter(1, order, ranked.masked_fill(dropped, 0.0))
     totals = weights.cumsum(dim=-1)
-    passed = totals <= chances[:, None] * totals[:, -1:]
-    return passed.sum(dim=-1).clamp(max=logits.shape[-1] - 1)
+    reach = rounding / sampling.temperature * chances * (1.0 - chances)
+    nearest, token, farthest = (
+        (totals <= (chances + by)[:, None] * totals[:, -1:]).sum(dim=-1)
+        for by in (-reach, 0.0, reach)
+    )
+    return token.clamp(max=logits.shape[-1] - 1), nearest == farthest
 
 
 def _recorded(work: Callable[[], Tensor], reset: Callable[[], object]) -> Callable[[], Tensor]:

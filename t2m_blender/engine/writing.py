@@ -152,7 +152,16 @@ def _write_part(
             raise Cancelled("The generation was cancelled; nothing was changed.")
         new = place >= starts
         if new.any():
-            drawn = writing.draw(chances[place], free & (place >= earliest))
+            may_end = free & (place >= earliest)
+            drawn, sure = writing.draw(chances[place], may_end)
+            for clip in np.flatnonzero(new & (place < ends) & ~sure):
+                drawn[clip] = model.arbiter.draw(
+                    request.text[[clip]],
+                    written[clip, :place],
+                    chances[place, :, clip],
+                    may_end=bool(may_end[clip]),
+                    sampling=request.sampling,
+                )
             ended = new & (drawn[:, 0] == end)
             ends = np.where(ended & (place < ends), place, ends)
             known = np.where(drawn == end, 0, drawn)
@@ -179,7 +188,7 @@ def _use_less_memory(model: TextToMotion, tried: int, error: OutOfMemory) -> str
             f"The memory is full ({error}): close other programs, or use a smaller model."
         ) from error
     full = model.choice.device
-    choice = choose_runtime(model.gpt, device="cpu")
+    choice = choose_runtime(model.gpt, int8=model.checkpoint.has_int8, device="cpu")
     model.use(replace(choice, reason=f"the memory of '{full}' was full"))
     return f"The memory of '{full}' was full: the CPU computes from now on, more slowly."
 

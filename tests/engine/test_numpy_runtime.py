@@ -68,7 +68,7 @@ def test_a_given_token_counts_as_a_drawn_one(tmp_path: Path) -> None:
         tokens = [first]
         for _ in range(8):
             writing.append(np.array([[tokens[-1] % 48]]))
-            tokens.append(int(writing.draw(chances, may_end)[0, 0]))
+            tokens.append(int(writing.draw(chances, may_end)[0][0, 0]))
         return tokens
 
     assert written(3) == written(3)
@@ -148,11 +148,12 @@ def logits_after(gpt: GPT, text: np.ndarray, ids: np.ndarray) -> np.ndarray:
     shape = (config.blocks, batch, config.heads, config.positions, config.width // config.heads)
     keys, values = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     x, bias = gpt.embed_text(features)
+    blocks = [gpt.block(index) for index in range(config.blocks)]
     found = []
     for place in range(ids.shape[1] + 1):
         if place:
             x = gpt.embed(ids[:, place - 1, None], place - 1)
-        for block, k, v in zip(gpt.blocks, keys, values, strict=True):
+        for block, k, v in zip(blocks, keys, values, strict=True):
             x = block.step(x, place, bias, k, v)
         found.append(gpt.head(normalised(x, NORM_EPSILON)).T)
     return np.stack(found, axis=1)

@@ -52,8 +52,8 @@ def test_a_small_model_computes_with_numpy_whatever_there_is(
     assert choice.reason == "the fastest for a model of this size; PyTorch 9.9 is for cuda 12.8"
 
 
-@pytest.mark.parametrize("devices", [["cuda", "cpu"], ["mps", "cpu"], ["cpu"]])
-def test_a_large_model_computes_with_torch_on_its_fastest_device(
+@pytest.mark.parametrize("devices", [["cuda", "cpu"], ["mps", "cpu"]])
+def test_a_large_model_computes_on_a_gpu(
     monkeypatch: pytest.MonkeyPatch, devices: list[str]
 ) -> None:
     give_torch(monkeypatch, devices, None)
@@ -61,6 +61,37 @@ def test_a_large_model_computes_with_torch_on_its_fastest_device(
     assert (choice.runtime, choice.device) == ("torch", devices[0])
     assert choice.reason == "the fastest for a model of this size"
     assert choose_runtime(OFFICIAL, device="cpu").device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("int8", "pays", "outruns", "runtime", "reason"),
+    [
+        (True, True, False, "torch", "the fastest for a large model of int8 rows"),
+        (True, False, False, "numpy", "a trial found it faster than PyTorch here"),
+        (False, True, False, "numpy", "a trial found it faster than PyTorch here"),
+        (False, True, True, "torch", "a trial found it faster than NumPy here"),
+    ],
+)
+def test_a_large_model_on_a_cpu_is_given_what_a_trial_finds(
+    monkeypatch: pytest.MonkeyPatch,
+    int8: bool,
+    pays: bool,
+    outruns: bool,
+    runtime: str,
+    reason: str,
+) -> None:
+    give_torch(monkeypatch, ["cpu"], None)
+    monkeypatch.setattr("t2m_blender.engine.runtime.int8_pays", lambda: pays)
+    monkeypatch.setattr("t2m_blender.engine.runtime.outruns_numpy", lambda: outruns)
+    choice = choose_runtime(OFFICIAL, int8=int8)
+    assert (choice.runtime, choice.device, choice.reason) == (runtime, "cpu", reason)
+
+
+def test_the_trial_says_which_library_was_faster() -> None:
+    pytest.importorskip("torch")
+    pytorch.outruns_numpy.cache_clear()
+    assert pytorch.outruns_numpy() in (True, False)
+    assert pytorch.fastest(lambda: sum(range(10))) < pytorch.fastest(lambda: sum(range(10**6)))
 
 
 def test_what_is_asked_for_is_given_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
