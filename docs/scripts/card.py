@@ -15,6 +15,7 @@ brought there first, as text.
     longer.jsonl     log of stage 2 learning on
     last.jsonl       and once more
     wordings.jsonl   and with more wordings
+    sentences.jsonl  and with more again
     ladder.json      of evaluate
     checks.json      of check-prompts
     nearest.json     of nearest
@@ -57,11 +58,12 @@ _COPIED = {
     "longer": ("log.jsonl", "longer.jsonl"),
     "last": ("log.jsonl", "last.jsonl"),
     "wordings": ("log.jsonl", "wordings.jsonl"),
+    "sentences": ("log.jsonl", "sentences.jsonl"),
     "ladder": ("ladder.json", "ladder.json"),
     "checks": ("checks.json", "checks.json"),
     "nearest": ("nearest.json", "nearest.json"),
 }
-_LOGS = ("stage1", "sharper", "decoder", "stage2", "longer", "last", "wordings")
+_LOGS = ("stage1", "sharper", "decoder", "stage2", "longer", "last", "wordings", "sentences")
 _SHOWN = 3  # pictures of what the model does best, and of what it does worst
 
 
@@ -175,7 +177,8 @@ def checks_block() -> str:
         f"{len(reached)} of {len(rows)} checks reach their target; on average "
         f"{_mean(rows, 'prompts'):.0f} % of the motions pass, and {_mean(rows, 'paraphrases'):.0f} "
         f"% of those for paraphrases ({sum(b > 15 for b in behind)} checks lose more than 15 "
-        f"points there), {_mean(rows, 'others'):.0f} % for sentences of others. "
+        f"points there), {_mean(rows, 'others'):.0f} % for sentences of others and "
+        f"{_mean(rows, 'typed'):.0f} % for what another one typed. "
         f"Where a side is asked for, {_mean(sided, 'prompts'):.0f} % show it, and "
         f"{_mean(sided, 'other_side'):.0f} % of the motions that were asked for the other side.",
         "",
@@ -242,7 +245,11 @@ def figures_of(folder: Path) -> dict[str, str]:
             "seeds": str(checks["seeds"]),
             "prompts": f"{_mean(rows, 'prompts'):.0f} %",
             "paraphrases": f"{_mean(rows, 'paraphrases'):.0f} %",
-            **({"of others": f"{_mean(rows, 'others'):.0f} %"} if "others" in rows[0] else {}),
+            **{
+                label: f"{_mean(rows, kind):.0f} %"
+                for label, kind in (("of others", "others"), ("as typed", "typed"))
+                if kind in rows[0]
+            },
             "right side": f"{_mean(sided, 'prompts'):.0f} %",
             "wrong side": f"{_mean(sided, 'other_side'):.0f} %",
             "natural starts": f"{100 * checks['natural_start']:.0f} %",

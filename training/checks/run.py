@@ -155,8 +155,8 @@ def real_rates(
 def markdown(summary: dict[str, Any]) -> str:
     """The summary as a table for people."""
     real = summary.get("real", {})
-    head = ["check", "target", "prompts", "paraphrases", "of others", "other side", "base rate"]
-    head += ["natural start"]
+    head = ["check", "target", "prompts", "paraphrases", "of others", "as typed", "other side"]
+    head += ["base rate", "natural start"]
     head += ["real clips", "rebuilt", "other real clips"] if real else []
     lines = [
         f"Motions that pass, {summary['seeds']} seeds a prompt at the model's own sampling.",

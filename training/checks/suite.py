@@ -7,6 +7,7 @@ target        the share of motions that should pass
 prompts       in the words of the training captions
 paraphrases   in other words: none of them is in the table of wordings, in whatever form
 others        by somebody who had seen neither these sentences nor the table: as they come
+typed         as animators type, labels and slang included: by another one of whom that is true
 real          hand-picked clips (ids of `prepare cmu` and of the CC0 clips; M... are mirrored)
 same          captions that match this speak of the same action: such clips, where they are not
               picked, are no "other real clips"
@@ -32,7 +33,7 @@ NONSENSE = (
 )  # fmt: skip
 
 
-KINDS = ("prompts", "paraphrases", "others")
+KINDS = ("prompts", "paraphrases", "others", "typed")
 """Of a check's sentences."""
 
 
@@ -46,6 +47,7 @@ class Check:
     prompts: tuple[str, ...]
     paraphrases: tuple[str, ...]
     others: tuple[str, ...]
+    typed: tuple[str, ...]
     real: tuple[str, ...]
     side: str = ""
     same: str = ""
@@ -76,6 +78,6 @@ def read_suite() -> tuple[Check, ...]:
 
 
 def _check(row: dict[str, Any]) -> Check:
-    lists = ("prompts", "paraphrases", "others", "real")
+    lists = (*KINDS, "real")
     values: dict[str, Any] = {k: tuple(v) if k in lists else v for k, v in row.items()}
     return Check(**values)

@@ -62,7 +62,7 @@ def with_wordings(
     for text in known:
         for said in wordings(text, -(-number // len(known)), random):
             new[said] = "wording"
-        sentences_told = told.get(" ".join(deeds_of(text)), ()) if len(deeds_of(text)) == 1 else ()
+        sentences_told = told.get(text.removeprefix("a person "), ())
         for _ in range(min(_TOLD, len(sentences_told))):
             new[sentences_told[random.integers(len(sentences_told))]] = "humanml3d text"
     for text in clip.captions:

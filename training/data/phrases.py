@@ -23,8 +23,12 @@ _VERBS = (
     " sweep swim swing take tap throw tiptoe toss touch trip trot turn twirl twist walk wash wave"
     " wipe"
 )
-_DOUBLED = "clap drag drop flap get grab hop hug jog mop pat put run shrug sit skip spin squat stop"
-_DOUBLED += " strut swat swim tap trip trot dip step flip plop bob jab hit let lob rub set sidestep"
+_DOUBLED = (
+    "beg begin bid bob bop chop chug clap control cut dip dogtrot drag drop flag flap flip flop"
+    " get grab grip hit hop hug jab jam jig jog leg let lob mop nab pad pat peg plod plop pop"
+    " propel put ram rub run scrub set shin shrug sidestep sip sit skip slam slap slug snap spar"
+    " spin split squat step stop strut swab swat swig swim tap tip trek trip trot wag whip"
+)
 _UNVOICED = ("s", "sh", "ch", "x", "z")  # endings that take -es
 
 

@@ -69,6 +69,25 @@ _FORMS = {
     "there": ("there is {who} ", "gerund", 0.015),
     "make": ("make {who} ", "order", 0.015),
 }
+# Two steps in one sentence: {a} and {b} in its own form, {doing_a} and {doing_b} as gerunds.
+_FRAMES = (
+    "{who}{a} before {doing_b}",
+    "{who}{b} after {doing_a}",
+    "after {doing_a}, {who}{b}",
+    "before {doing_b}, {who}{a}",
+    "{who}{a}, followed by {doing_b}",
+    "{who}{a}; then {b}",
+    "{who}{a}, and afterwards {b}",
+    "{who}{a} and after that {b}",
+    "first {who}{a}, then {b}",
+    "{who}*start by {doing_a} and *finish by {doing_b}",
+    "{who}*begin {doing_a} and *end {doing_b}",
+    "{who}*go from {doing_a} to {doing_b}",
+    "{who}*change from {doing_a} to {doing_b}",
+    "{who}*move from {doing_a} into {doing_b}",
+    "{who}*transition from {doing_a} to {doing_b}",
+)
+_FRAMED = 0.4  # of what has two steps
 _PLAIN = ("", "their", "them", "themself", "they")  # of an imperative or a gerund alone
 _ORDERS = ("your", "you", "yourself", "you")
 
@@ -98,12 +117,12 @@ def wordings(caption: str, number: int, random: np.random.Generator) -> list[str
 
     Empty where the table does not hold what the caption says.
     """
-    parts = _read(caption)
-    if parts is None:
+    readings = _read(caption)
+    if not readings:
         return []
     found: dict[str, None] = {}
     for _ in range(4 * number):
-        text = _worded(parts, random)
+        text = _worded(readings[random.integers(len(readings))], random)
         if text != caption:
             found[text] = None
         if len(found) == number:
@@ -113,7 +132,7 @@ def wordings(caption: str, number: int, random: np.random.Generator) -> list[str
 
 def is_known(caption: str) -> bool:
     """Whether the table holds what the caption says."""
-    return _read(caption) is not None
+    return bool(_read(caption))
 
 
 def deeds_of(caption: str) -> tuple[str, ...]:
@@ -137,26 +156,24 @@ def plainly(way: str) -> str:
     return f"a person {_said(way, 'third', _SUBJECTS[0])}"
 
 
-def _read(caption: str) -> list[list[_Deed]] | None:
-    """Steps one after the other; each is one deed, or two at the same time."""
+def _read(caption: str) -> list[list[list[_Deed]]]:
+    """Steps one after the other; each is one deed, or two at the same time.
+
+    There are two readings where a key holds "then" and each of its parts is one too.
+    """
     match = re.fullmatch(r"a person (.+)", caption)
     if match is None:
-        return None
-    whole = _deed(match[1])  # a key may itself hold "then" or "while"
-    if whole is not None:
-        return [[whole]]
+        return []
+    whole = _deeds().get(match[1])
+    readings = [[[whole]]] if whole else []
     steps = []
     for step in match[1].split(", then "):
         first, _, gerund = step.partition(" while ")
-        deeds = [_deed(first)] + ([_gerunds().get(gerund)] if gerund else [])
-        if any(deed is None for deed in deeds):
-            return None
+        deeds = [_deeds().get(first)] + ([_gerunds().get(gerund)] if gerund else [])
         steps.append([deed for deed in deeds if deed is not None])
-    return steps
-
-
-def _deed(does: str) -> _Deed | None:
-    return _deeds().get(does)
+        if len(steps[-1]) < len(deeds):
+            return readings
+    return readings if steps == [[whole]] else [*readings, steps]
 
 
 @cache
@@ -200,18 +217,20 @@ def _worded(steps: Sequence[Sequence[_Deed]], random: np.random.Generator) -> st
         subject = ("", *_ORDERS) if form == "order" else _PLAIN
     said = [_step(step, form, subject, random) for step in steps]
     alone = name == "make" and subject[0] == subject[4]  # "make him", not "make he"
-    text = start.replace("{who}", subject[2] if alone else subject[0]) + said[0]
-    for number, (step, clause) in enumerate(zip(steps[1:], said[1:], strict=True), start=1):
-        last = number == len(said) - 1
-        join = random.integers(5) if last else random.integers(2)
-        if join == 4 and name == "third" and len(steps) == 2:
-            gerund = _step(step, "gerund", subject, random)
-            return _spelt(f"{text} before {gerund}", random)
+    start = start.replace("{who}", subject[2] if alone else subject[0])
+    if len(steps) == 2 and random.random() < _FRAMED:
+        gerunds = [_step(step, "gerund", subject, random) for step in steps]
+        frame = _said(_FRAMES[random.integers(len(_FRAMES))], form, subject)
+        parts = {"who": start, "a": said[0], "b": said[1], "doing_a": gerunds[0]}
+        return _spelt(frame.format(**parts, doing_b=gerunds[1]), random)
+    text = start + said[0]
+    for number, clause in enumerate(said[1:], start=1):
         pronoun = subject[4] if subject[4] != "they" else ""
+        join = random.integers(4 if number == len(said) - 1 else 2)
         if join == 3 and name == "third" and pronoun:
             text += f", then {pronoun} {clause}"
         else:
-            text += (", then ", " and then ", " and ", ", and then ", ", then ")[join] + clause
+            text += (", then ", " and then ", " and ", ", and then ")[join] + clause
     return _spelt(text, random)
 
 
