@@ -21,6 +21,7 @@ from t2m_blender.engine.errors import OutOfMemory
 from t2m_blender.engine.generate import TextToMotion, generate, generate_batch, load_model
 from t2m_blender.engine.sampling import Sampling
 from t2m_blender.engine.torch_runtime import TorchRuntime, draw_tokens
+from tests.install.written import different
 
 PROMPTS = ["a person walks forward", "someone jumps up and down", "he sits", "walks"]
 SIZES: list[dict[str, dict[str, Any]]] = [
@@ -108,6 +109,12 @@ def test_without_such_products_int8_rows_are_widened(
 
 def raising(*_: object) -> None:
     raise AttributeError("'_OpNamespace' 'onednn' object has no attribute 'qlinear_prepack'")
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+def test_the_embedded_model_writes_what_it_writes_everywhere(runtime: str) -> None:
+    """Other Pythons, NumPys and Blenders are held to the same file by tests/install."""
+    assert different("t2m_blender", runtime) == []
 
 
 def test_the_embedded_model_writes_the_same_in_both() -> None:

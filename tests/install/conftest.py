@@ -68,7 +68,8 @@ def journey(bare: Path, tmp_path: Path) -> Callable[..., str]:
     user = tmp_path / "user"
     for name in ("resources", "tmp"):
         (user / name).mkdir(parents=True)
-    script = shutil.copy(Path(__file__).with_name("journey.py"), user)
+    for name in ("written.py", "written.json", "journey.py"):
+        script = shutil.copy(Path(__file__).with_name(name), user)
 
     def run(*steps: str, within: tuple[str, ...] = ()) -> str:
         done = subprocess.run(

@@ -11,6 +11,7 @@ BLENDER_USER_RESOURCES names the user's own folder. Nothing but bpy and NumPy is
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 import traceback
 from pathlib import Path
@@ -82,6 +83,13 @@ def step_use(runtime: str) -> None:
     assert ("torch" in sys.modules) == (runtime == "torch")
     assert _contents() == before, "wrote into its own folder"
     assert sys.path == path, "changed sys.path"
+
+
+def step_write(runtime: str) -> None:
+    """The tokens that every other Python writes too."""
+    # Blender runs this file, and does not look for modules beside it
+    different = runpy.run_path(str(Path(__file__).with_name("written.py")))["different"]
+    assert different(MODULE, runtime) == []
 
 
 def step_no_torch(_: str) -> None:

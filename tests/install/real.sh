@@ -23,7 +23,7 @@ journey() {
   blender -b --python-exit-code 1 --python /clone/tests/install/journey.py -- "$@" 2>&1 | tee /work/said
   if grep -q Traceback /work/said; then return 1; fi
 }
-journey "install=$older" version=0.0.1 use=numpy disable enable set_runtime=numpy \
+journey "install=$older" version=0.0.1 use=numpy write=numpy disable enable set_runtime=numpy \
   "install=$newer" "version=$version" has_runtime=numpy use=numpy
 journey has_runtime=numpy use=numpy uninstall  # another day: the settings are still there
 

@@ -24,6 +24,7 @@ def test_from_the_zip_to_nothing_left(journey: Journey, universal: Path, older: 
         f"install={older}",
         f"version={first}",
         "use=numpy",
+        "write=numpy",
         "disable",
         "enable",
         "set_runtime=numpy",
@@ -68,5 +69,5 @@ def test_torch_comes_along_in_its_own_zip(journey: Journey, tmp_path: Path) -> N
             pytest.skip("fetches 190 MB: run it once with CI=1")
     target = build.build(tmp_path, **zip_of)
     assert build.validate(target).startswith("validated by Blender")
-    steps = ("set_runtime=torch", "use=torch", "torch_is_bundled")
+    steps = ("set_runtime=torch", "use=torch", "write=torch", "torch_is_bundled")
     journey("no_torch", f"install={target}", *steps, "uninstall")
