@@ -53,7 +53,7 @@ _TELLING = frozenset(
     " without stop run jog".split()
 )
 _JOINING = frozenset("and or but then than after before while whilst when followed".split())
-_NEAR = 0.8  # cosine of sentence features
+_NEAR = 0.88  # cosine of sentence features
 _NEARER = 0.03  # than to anything else in the table
 
 
