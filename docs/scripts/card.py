@@ -16,6 +16,8 @@ brought there first, as text.
     last.jsonl       and once more
     wordings.jsonl   and with more wordings
     sentences.jsonl  and with more again
+    nearer.jsonl     and with sentences of people that are nearer to the table's
+    balanced.jsonl   and with fewer people who are seated from the start
     ladder.json      of evaluate
     checks.json      of check-prompts
     nearest.json     of nearest
@@ -59,11 +61,16 @@ _COPIED = {
     "last": ("log.jsonl", "last.jsonl"),
     "wordings": ("log.jsonl", "wordings.jsonl"),
     "sentences": ("log.jsonl", "sentences.jsonl"),
+    "nearer": ("log.jsonl", "nearer.jsonl"),
+    "balanced": ("log.jsonl", "balanced.jsonl"),
     "ladder": ("ladder.json", "ladder.json"),
     "checks": ("checks.json", "checks.json"),
     "nearest": ("nearest.json", "nearest.json"),
 }
-_LOGS = ("stage1", "sharper", "decoder", "stage2", "longer", "last", "wordings", "sentences")
+_LOGS = (
+    *("stage1", "sharper", "decoder", "stage2", "longer", "last"),
+    *("wordings", "sentences", "nearer", "balanced"),
+)
 _SHOWN = 3  # pictures of what the model does best, and of what it does worst
 
 

@@ -14,6 +14,7 @@ from training.data.wordings import deeds_of
 
 _SHORTEST = 24  # frames of a clip that is copied
 _COPIES = 12  # of one clip
+_RESTS = frozenset({"remains seated"})  # as often as "sits down", it would be read for it
 
 
 def balance(grown: Grown, wanted: int, held_out: set[str], random: np.random.Generator) -> int:
@@ -22,7 +23,7 @@ def balance(grown: Grown, wanted: int, held_out: set[str], random: np.random.Gen
     for clip in grown.clips:
         if clip.split == "train" and not clip.mirrored and not held_out & set(sources_of(clip)):
             deeds = next((d for text in clip.captions if (d := deeds_of(text))), ())
-            if len(deeds) == 1 and " while " not in deeds[0]:
+            if len(deeds) == 1 and " while " not in deeds[0] and deeds[0] not in _RESTS:
                 by_deed.setdefault(min(deeds[0], mirror_caption(deeds[0])), []).append(clip)
     added = 0
     for clips in by_deed.values():
