@@ -237,12 +237,13 @@ def draw_tokens(
         dropped[:, 0] = False
         weights = weights.scatter(1, order, ranked.masked_fill(dropped, 0.0))
     totals = weights.cumsum(dim=-1)
+    whole = totals[:, -1]
+    drawn = chances * whole
+    token = (totals <= drawn[:, None]).sum(dim=-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+    above = totals.gather(1, token)[:, 0] - drawn
+    nearest = torch.minimum(above, weights.gather(1, token)[:, 0] - above)
     reach = rounding / sampling.temperature * chances * (1.0 - chances)
-    nearest, token, farthest = (
-        (totals <= (chances + by)[:, None] * totals[:, -1:]).sum(dim=-1)
-        for by in (-reach, 0.0, reach)
-    )
-    return token.clamp(max=logits.shape[-1] - 1), nearest == farthest
+    return token[:, 0], nearest > reach * whole
 
 
 def _recorded(work: Callable[[], Tensor], reset: Callable[[], object]) -> Callable[[], Tensor]:

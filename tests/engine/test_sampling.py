@@ -67,7 +67,7 @@ def test_what_is_sure_stays_whatever_rounding_does(temperature: float, guidance:
     edges = totals[np.arange(4000), random.integers(0, 63, 4000)] / totals[:, -1]
     chances = np.clip(edges + 2e-5 * random.normal(size=4000), 0.0, 0.99999)
     expected, sure = draw_tokens(logits, chances, rule)
-    assert 0.1 < sure.mean() < 0.95
+    assert 0.1 < sure.mean() < 0.98
     for _ in range(20):
         # each logit off by what float32 does, half of it the other way for its neighbour
         off = rule.rounding * random.uniform(-0.5, 0.5, logits.shape)
