@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .configs import GPTConfig
-from .layers import normalised
+from .layers import memory_checked, normalised
 from .numpy_gpt import GPT, NORM_EPSILON, Block
 from .runtime import LARGE
 from .sampling import Sampling, draw_tokens
@@ -54,6 +54,7 @@ class Arbiter:
             self._blocks[index] = self._gpt.block(index)
         return self._blocks[index]
 
+    @memory_checked()
     def draw(
         self,
         text: TextFeatures,
@@ -71,6 +72,9 @@ class Arbiter:
             chances: [Q] numbers in [0, 1), which decide.
             may_end: Whether the first level may be End (K).
             sampling: As the clip is drawn.
+
+        Raises:
+            OutOfMemory: There is no room for it.
         """
         gpt = self._gpt
         texts = [text]

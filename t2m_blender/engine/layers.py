@@ -9,7 +9,8 @@ is 1 or 1,000, and OpenBLAS is at its best with it (benchmarks/products.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checkpoint import WidenedTensors
+from .errors import OutOfMemory
 
 Array = NDArray[np.float32]
 
@@ -56,6 +58,15 @@ class Weights:
         x *= self[name + ".weight"][:, None]
         x += self[name + ".bias"][:, None]
         return x
+
+
+@contextmanager
+def memory_checked() -> Iterator[None]:
+    """Turns NumPy's error for full memory into ours."""
+    try:
+        yield
+    except MemoryError as error:
+        raise OutOfMemory(str(error)) from error
 
 
 def tensor_of(

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from .checkpoint import Checkpoint
 from .configs import GPTConfig, VQVAEConfig
-from .errors import CheckpointError, OutOfMemory
-from .layers import Array, normalised
+from .errors import CheckpointError
+from .layers import Array, memory_checked, normalised
 from .numpy_gpt import GPT, NORM_EPSILON, Block
 from .numpy_vqvae import Decoder, Encoder
 from .sampling import Sampling, draw_tokens
@@ -39,7 +38,7 @@ class NumpyRuntime:
         self._decoder = Decoder(self._tensors, self._sizes)
 
     def begin(self, text: TextFeatures, sampling: Sampling) -> NumpyWriting:
-        with _memory_checked():
+        with memory_checked():
             return NumpyWriting(self._gpt, self._blocks, text, sampling)
 
     def decode(self, tokens: NDArray[np.int64]) -> Array:
@@ -105,11 +104,11 @@ class NumpyWriting:
     def draw(
         self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        with _memory_checked():
+        with memory_checked():
             return self._draw(chances, may_end)
 
     def append(self, tokens: NDArray[np.int64]) -> None:
-        with _memory_checked():
+        with memory_checked():
             self._append(tokens)
 
     def _draw(
@@ -146,11 +145,3 @@ class NumpyWriting:
             return logits
         with_text, without_text = np.split(logits, 2)
         return without_text + np.float32(self._sampling.guidance) * (with_text - without_text)
-
-
-@contextmanager
-def _memory_checked() -> Iterator[None]:
-    try:
-        yield
-    except MemoryError as error:
-        raise OutOfMemory(str(error)) from error
