@@ -141,8 +141,9 @@ _REACH, _PIECES = 8.0, 4096  # beyond it the GELU is max(x, 0) to the last bit
 
 
 def _gelu_of_float64(values: NDArray[Any]) -> NDArray[Any]:
-    """Within 1e-11, by cubic Hermite pieces between exact values and slopes."""
-    place = (np.clip(values, -_REACH, _REACH) + _REACH) * (_PIECES / (2.0 * _REACH))
+    """Within 1e-11, by cubic Hermite pieces between exact values and slopes; NaN stays NaN."""
+    # not np.clip: what is no number must have a piece too
+    place = (np.fmin(np.fmax(values, -_REACH), _REACH) + _REACH) * (_PIECES / (2.0 * _REACH))
     piece = np.minimum(place.astype(np.int64), _PIECES - 1)
     place -= piece
     found = _pieces()[3][piece]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from t2m_blender.engine.generate import (
     sampling_of,
     write_tokens,
 )
+from t2m_blender.engine.layers import gelu
 from t2m_blender.engine.sampling import Sampling
 from t2m_blender.engine.text import TextFeatures
 
@@ -135,3 +137,11 @@ def test_numbers_on_an_edge_give_the_same_tokens_in_both_runtimes(
         (found,) = write_tokens(request, model)
         assert np.array_equal(found, written)
         assert len(asked) > edges / 2
+
+
+def test_gelu_in_double_precision() -> None:
+    values = np.concatenate((np.linspace(-9.0, 9.0, 20001), [-1e9, 1e9, np.inf, np.nan]))
+    found = gelu(values.copy())
+    exact = [0.5 * x * math.erfc(-x / math.sqrt(2.0)) for x in values[:-4]]
+    np.testing.assert_allclose(found[:-4], exact, rtol=0.0, atol=1e-11)
+    assert found[-4:-1] == pytest.approx([0.0, 1e9, np.inf], abs=1e-11) and np.isnan(found[-1])

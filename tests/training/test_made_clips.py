@@ -158,7 +158,9 @@ def test_rare_actions_get_copies(grown: Dataset) -> None:
             name = min(deeds[0], mirror_caption(deeds[0]))
             count[name] = count.get(name, 0) + 1
     assert count["sits down"] >= WANTED.balance
-    assert all(number >= 3 for number in count.values())
+    assert count.pop("remains seated") < WANTED.balance  # or it would be read for "sits down"
+    few = {name for name, number in count.items() if number < 3}
+    assert all(name.startswith("jogs") for name in few)  # at another speed it may be no jog
 
 
 def test_datasets_merge_and_keep_their_licences(
