@@ -35,13 +35,10 @@ def written(package: str, runtime: str = "numpy") -> dict[str, Any]:
         seeds=[seed for _, seed in asked],
         seconds=[None] * len(asked),
     )
-    digests = {
-        f"{prompt}, seed {seed}": hashlib.sha256(one.tokens.astype("<i8").tobytes()).hexdigest()[
-            :16
-        ]
-        for (prompt, seed), one in zip(asked, made, strict=True)
-    }
-    return {"model": model.checkpoint.sha256, "tokens": digests}
+    names = [f"{prompt}, seed {seed}" for prompt, seed in asked]
+    digests = [hashlib.sha256(one.tokens.astype("<i8").tobytes()).hexdigest()[:16] for one in made]
+    tokens = dict(zip(names, digests, strict=True))
+    return {"model": model.checkpoint.sha256, "tokens": tokens}
 
 
 def different(package: str, runtime: str = "numpy") -> list[str]:
