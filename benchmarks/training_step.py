@@ -39,7 +39,7 @@ from training.captioned_tokens import CaptionedTokens, tokenised
 from training.config import Config, Optimisation, network_config, read_config
 from training.data.dataset import Dataset, read_dataset
 from training.reconstruction import ReconstructionLoss
-from training.train_gpt import token_loss
+from training.train_gpt import foretold, token_loss
 from training.train_vqvae import Windows
 
 Step = Callable[[np.random.Generator], Tensor]
@@ -150,7 +150,8 @@ def measure_stage_2(
 
     def ours(generator: np.random.Generator) -> Tensor:
         batch = samples.draw(settings, generator).to(device)
-        return token_loss(network, batch, mean_over=settings.mean_over)[0]
+        logits = foretold(network, batch.inputs, batch.text, batch.targets)
+        return token_loss(logits, batch.targets, mean_over=settings.mean_over)[0]
 
     def loop(gpt: GPT, generator: np.random.Generator, keep_tokens: bool) -> Tensor:
         captions, rows = [], []

@@ -21,7 +21,7 @@ from t2m_blender.engine.text import TextEncoder, TextFeatures
 from t2m_blender.engine.vqvae import VQVAE
 
 from .config import GPTTraining
-from .data.dataset import Dataset
+from .data.dataset import Dataset, caption_worded
 
 _PEOPLE = "humanml3d"  # origin of captions of the very clip
 _TOGETHER = 64  # clips through the VQ-VAE
@@ -38,22 +38,30 @@ class TokenBatch:
         targets: [B, L + 1, Q] tokens and End; -100 after it and in End's further levels, which the
             loss ignores.
         text: Of the captions.
+        plain_text: Of the table's captions that they are wordings of; where they are not, the same.
     """
 
     inputs: Tensor
     targets: Tensor
     text: TextCondition
+    plain_text: TextCondition
 
     def to(self, device: torch.device) -> TokenBatch:
-        text = TextCondition(
-            self.text.pooled.to(device), self.text.words.to(device), self.text.known.to(device)
+        return TokenBatch(
+            self.inputs.to(device),
+            self.targets.to(device),
+            self.text.to(device),
+            self.plain_text.to(device),
         )
-        return TokenBatch(self.inputs.to(device), self.targets.to(device), text)
 
     def rows(self, part: slice) -> TokenBatch:
         """Some of its clips."""
-        text = TextCondition(self.text.pooled[part], self.text.words[part], self.text.known[part])
-        return TokenBatch(self.inputs[part], self.targets[part], text)
+        return TokenBatch(
+            self.inputs[part],
+            self.targets[part],
+            self.text.rows(part),
+            self.plain_text.rows(part),
+        )
 
 
 class CaptionedTokens:
@@ -96,6 +104,12 @@ class CaptionedTokens:
             for caption, origin in zip(clip.captions, clip.caption_origins, strict=True)
             if origin == _PEOPLE
         ]
+        self._plain = {
+            (number, index[caption]): index[plain]
+            for number, clip in enumerate(clips)
+            for caption, origin in zip(clip.captions, clip.caption_origins, strict=True)
+            if (plain := caption_worded(origin)) in clip.captions
+        }
         features_of = text_features(encoder, captions, config.word_limit)
         self.pooled, self.known = features_of.pooled, features_of.mask
         self.words = features_of.tokens.astype(np.float16)
@@ -106,15 +120,16 @@ class CaptionedTokens:
         drawn = self._drawn(4 * settings.batch_size, settings.people, generator)
         drawn.sort(key=lambda pair: len(self.tokens[pair[0]][0]))
         first = settings.batch_size * generator.integers(4)
-        rows, captions = [], []
-        for clip, caption in drawn[first : first + settings.batch_size]:
+        pairs = drawn[first : first + settings.batch_size]
+        rows = []
+        for clip, _ in pairs:
             tokens = self.tokens[clip][generator.integers(len(self.tokens[clip]))]
             rows.append(cropped(tokens, settings.crop, generator.random()))
-            captions.append(caption)
-        batch = self._batch(rows, captions)
+        batch = self._batch(rows, pairs)
         batch.inputs = corrupted(batch.inputs, self.config, settings.corruption, generator)
-        dropped = generator.random(len(rows)) < settings.text_dropout
-        batch.text = batch.text.without_text(torch.from_numpy(dropped))
+        dropped = torch.from_numpy(generator.random(len(rows)) < settings.text_dropout)
+        batch.text = batch.text.without_text(dropped)
+        batch.plain_text = batch.plain_text.without_text(dropped)
         return batch
 
     def _drawn(
@@ -133,23 +148,23 @@ class CaptionedTokens:
 
     def plain(self, batch_size: int = 32) -> list[TokenBatch]:
         """Every clip once with each of its captions, unchanged."""
-        pairs = [
-            (tokens[0], caption)
-            for tokens, captions in zip(self.tokens, self.captions, strict=True)
-            for caption in captions
-        ]
+        pairs = [(clip, caption) for clip, own in enumerate(self.captions) for caption in own]
         parts = [pairs[start : start + batch_size] for start in range(0, len(pairs), batch_size)]
-        return [self._batch([t for t, _ in part], [c for _, c in part]) for part in parts]
+        return [self._batch([self.tokens[clip][0] for clip, _ in part], part) for part in parts]
 
-    def _batch(self, rows: list[NDArray[np.int64]], captions: list[int]) -> TokenBatch:
+    def _batch(self, rows: list[NDArray[np.int64]], pairs: list[tuple[int, int]]) -> TokenBatch:
         inputs, targets = padded(rows, self.config)
+        plain = [self._plain.get(pair, pair[1]) for pair in pairs]
+        text = self._text([caption for _, caption in pairs])
+        return TokenBatch(inputs, targets, text, self._text(plain))
+
+    def _text(self, captions: list[int]) -> TextCondition:
         longest = self.known[captions].sum(axis=1).max()  # further words would only cost time
-        text = TextCondition(
+        return TextCondition(
             torch.from_numpy(self.pooled[captions]),
             torch.from_numpy(self.words[captions, :longest].astype(np.float32)),
             torch.from_numpy(self.known[captions, :longest]),
         )
-        return TokenBatch(inputs, targets, text)
 
 
 def padded(rows: Sequence[NDArray[np.int64]], config: GPTConfig) -> tuple[Tensor, Tensor]:

@@ -130,6 +130,11 @@ class GPTTraining(Optimisation):
         people: Share of the samples that are drawn among captions which people wrote of that very
             clip (origin "humanml3d"), each as likely; the others among all clips. 0 where there
             are none.
+        distilled: A guidance. Other than 0, nothing is learnt from the clips' own tokens, but what
+            the model that training starts from foretells for them with this guidance, so that the
+            finished one needs none (guidance distillation, Meng et al., CVPR 2023). For a wording
+            of a table's caption that is what it foretells for the caption: most of a clip's tokens
+            can be told from those before, so that a wording which is misread cost little so far.
         mean_over: What the cross-entropy is a mean over: all "tokens" of a batch, or its "clips",
             each of which is the mean of its own tokens (the published code).
     """
@@ -140,6 +145,7 @@ class GPTTraining(Optimisation):
     crop: float = 1.0 / 3.0
     text_dropout: float = 0.1
     people: float = 0.0
+    distilled: float = 0.0
     mean_over: Literal["tokens", "clips"] = "tokens"
 
     def __post_init__(self) -> None:
@@ -148,6 +154,7 @@ class GPTTraining(Optimisation):
         _check(self, "corruption", chance, "a chance within 0 and 1, or -1")
         for name in ("crop", "text_dropout"):
             _check(self, name, 0.0 <= getattr(self, name) <= 1.0, "a chance within 0 and 1")
+        _check(self, "distilled", self.distilled >= 0.0, "not below 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +17,9 @@ from torch import Tensor, nn
 
 from t2m_blender.engine.checkpoint import Checkpoint, file_sha256, read_checkpoint, write_checkpoint
 from t2m_blender.engine.configs import GPTConfig
-from t2m_blender.engine.errors import CheckpointError
+from t2m_blender.engine.errors import CheckpointError, InputError
 from t2m_blender.engine.generate import MODELS, generate_batch, load_model
-from t2m_blender.engine.gpt import GPT
+from t2m_blender.engine.gpt import GPT, TextCondition
 from t2m_blender.engine.text import TextEncoder
 
 from .board import motion_picture
@@ -51,10 +52,16 @@ def train_gpt(
     `board` shows curves and generated motions in TensorBoard.
 
     Raises:
-        InputError: No captioned clip in train or val.
+        InputError: No captioned clip in train or val; or the config learns from a model and there
+            is none to start from.
         CheckpointError: The stage 1 file does not fit the dataset, the text encoder is missing, or
             `start_from` is no model of these sizes.
     """
+    if config.gpt.distilled and start_from is None:
+        raise InputError(
+            f"The config {config.name} learns from what a finished model foretells: give that with "
+            "--start-from, or set distilled to 0."
+        )
     ranks = Ranks(device)
     dataset = checked_dataset(read_dataset(data))
     vqvae, mean, std = read_vqvae(vqvae_file, dataset)
@@ -80,16 +87,28 @@ def train_gpt(
     if start_from:
         _take_weights(network, start_from)
     network = network.to(ranks.device)
+    teacher = copy.deepcopy(network).eval()
+
+    def judged(learner: GPT, batch: TokenBatch, mean_of: Ranks | None) -> tuple[Tensor, float]:
+        """The loss of a batch, and the share of its tokens foretold rightly."""
+        logits = foretold(learner, batch.inputs, batch.text, batch.targets)
+        value, accuracy = token_loss(
+            logits, batch.targets, mean_over=settings.mean_over, ranks=mean_of
+        )
+        if settings.distilled:
+            wanted = guided(teacher, batch, settings.distilled)
+            value = divergence(logits, wanted, batch.targets, mean_of)
+        return value, accuracy
 
     def loss(generator: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         batch = samples["train"].draw(settings, generator).rows(rows).to(ranks.device)
-        value, accuracy = token_loss(network, batch, mean_over=settings.mean_over, ranks=ranks)
+        value, accuracy = judged(network, batch, ranks)
         return value, {"accuracy": accuracy}
 
     def validate(averaged: nn.Module) -> tuple[float, dict[str, float]]:
         assert isinstance(averaged, GPT)
         batches = [batch.to(ranks.device) for batch in samples["val"].plain()]
-        results = [token_loss(averaged, batch, mean_over=settings.mean_over) for batch in batches]
+        results = [judged(averaged, batch, None) for batch in batches]
         value = float(np.mean([float(value) for value, _ in results]))
         accuracy = float(np.mean([right for _, right in results]))
         return value, {"loss": value, "accuracy": accuracy}
@@ -175,8 +194,24 @@ def _text_encoder(name: str) -> Path:
     return file
 
 
+def foretold(network: GPT, inputs: Tensor, text: TextCondition, targets: Tensor) -> list[Tensor]:
+    """Logits [B, L + 1, K] of each of Q levels (of the first with End), given the text, the inputs
+    [B, L, Q] before each token and, for further levels, the targets [B, L + 1, Q] of those below.
+    """
+    hidden = network.read(inputs, text)
+    logits = [network.head(hidden)]
+    if network.config.levels > 1:
+        known = targets.clamp(0, network.config.codebook_size - 1)
+        logits += network.refine(hidden, known).unbind(-2)
+    return logits
+
+
 def token_loss(
-    network: GPT, batch: TokenBatch, *, mean_over: str = "tokens", ranks: Ranks | None = None
+    logits: Sequence[Tensor],
+    targets: Tensor,
+    *,
+    mean_over: str = "tokens",
+    ranks: Ranks | None = None,
 ) -> tuple[Tensor, float]:
     """Cross-entropy over tokens up to and with End, and the share of first levels foretold rightly.
 
@@ -184,20 +219,47 @@ def token_loss(
     token of the batch alike, "clips" every clip; of several processes (`ranks`), all their tokens
     count alike, so that the mean of their losses is that of the whole batch.
     """
-    hidden = network.read(batch.inputs, batch.text)
-    foretold = [network.head(hidden)]
-    if network.config.levels > 1:
-        known = batch.targets.clamp(0, network.config.codebook_size - 1)
-        foretold += network.refine(hidden, known).unbind(-2)
-    loss = torch.zeros((), device=hidden.device)
-    for logits, wanted in zip(foretold, batch.targets.unbind(-1), strict=True):
+    loss = torch.zeros((), device=targets.device)
+    for level, wanted in zip(logits, targets.unbind(-1), strict=True):
         each = functional.cross_entropy(
-            logits.flatten(0, 1).float(), wanted.flatten(), reduction="none"
+            level.flatten(0, 1).float(), wanted.flatten(), reduction="none"
         )
         loss = loss + (each.view_as(wanted) * _weights(wanted, mean_over, ranks)).sum()
-    first = batch.targets[..., 0]
-    right = (foretold[0].argmax(-1) == first) * _weights(first, "tokens", ranks)
+    first = targets[..., 0]
+    right = (logits[0].argmax(-1) == first) * _weights(first, "tokens", ranks)
     return loss, float(right.sum())
+
+
+@torch.no_grad()
+def guided(network: GPT, batch: TokenBatch, guidance: float) -> list[Tensor]:
+    """Logits of each level as a finished network foretells them with this guidance; of wordings,
+    given the caption that they are wordings of."""
+    text = batch.plain_text
+    bare = TextCondition(torch.zeros_like(text.pooled), text.words[:, :0], text.known[:, :0])
+    with_text, without = (
+        foretold(network, batch.inputs, read, batch.targets) for read in (text, bare)
+    )
+    return [low + guidance * (high - low) for high, low in zip(with_text, without, strict=True)]
+
+
+def divergence(
+    logits: Sequence[Tensor],
+    wanted: Sequence[Tensor],
+    targets: Tensor,
+    ranks: Ranks | None = None,
+) -> Tensor:
+    """Kullback-Leibler divergence of the chances of `logits` from those of `wanted`, [B, L + 1, K]
+    each: over the levels given, the sum of each one's mean over the tokens that are judged."""
+    total = torch.zeros((), device=targets.device)
+    for level, (learned, right) in enumerate(zip(logits, wanted, strict=True)):
+        each = functional.kl_div(
+            learned.float().log_softmax(-1),
+            right.float().log_softmax(-1),
+            reduction="none",
+            log_target=True,
+        ).sum(-1)
+        total = total + (each * _weights(targets[..., level], "tokens", ranks)).sum()
+    return total
 
 
 def _weights(targets: Tensor, mean_over: str, ranks: Ranks | None) -> Tensor:
@@ -205,5 +267,5 @@ def _weights(targets: Tensor, mean_over: str, ranks: Ranks | None) -> Tensor:
     judged = (targets >= 0).float()
     if mean_over == "clips":
         return judged / judged.sum(dim=1, keepdim=True).clamp(min=1.0) / len(judged)
-    count = judged.sum()
+    count = judged.sum().clamp(min=1.0)
     return judged / (ranks.mean(count) if ranks else count)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Where = Literal["START", "PLAYHEAD", "STRIP"]
 
-_CLOSENESS = {"LOOSE": 0.5, "NORMAL": 1.0, "CLOSE": 1.6}  # times the model's guidance beyond 1
+_CLOSENESS = {"LOOSE": 0.7, "NORMAL": 1.0, "CLOSE": 1.35}  # times the model's guidance
 _VARIETY = {"CALM": 0.75, "NORMAL": 1.0, "WILD": 1.2}  # times the model's temperature
 
 
@@ -60,7 +60,7 @@ class Manner:
         own = model.checkpoint.sampling
         guidance, temperature = self.guidance, self.temperature
         if guidance is None:
-            guidance = 1.0 + (own["guidance"] - 1.0) * _CLOSENESS[self.closeness]
+            guidance = own["guidance"] * _CLOSENESS[self.closeness]
         if temperature is None:
             temperature = own["temperature"] * _VARIETY[self.variety]
         return {"guidance": guidance, "temperature": temperature}

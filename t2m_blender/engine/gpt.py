@@ -43,6 +43,13 @@ class TextCondition:
         keep = ~dropped[:, None]
         return TextCondition(self.pooled * keep, self.words * keep[..., None], self.known & keep)
 
+    def to(self, device: torch.device) -> TextCondition:
+        return TextCondition(self.pooled.to(device), self.words.to(device), self.known.to(device))
+
+    def rows(self, part: slice) -> TextCondition:
+        """Of some of the prompts."""
+        return TextCondition(self.pooled[part], self.words[part], self.known[part])
+
     def followed_by(self, other: TextCondition) -> TextCondition:
         """Both batches in one."""
         return TextCondition(

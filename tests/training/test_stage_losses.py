@@ -20,7 +20,6 @@ from t2m_blender.engine.skeleton import KIT
 from t2m_blender.engine.vqvae import VQVAE
 from training.captioned_tokens import (
     CaptionedTokens,
-    TokenBatch,
     corrupted,
     cropped,
     padded,
@@ -30,7 +29,7 @@ from training.captioned_tokens import (
 from training.config import GPTTraining, VQVAETraining
 from training.data.dataset import Dataset, read_dataset
 from training.reconstruction import ReconstructionLoss, root_and_joints, still, still_joints
-from training.train_gpt import token_loss
+from training.train_gpt import divergence, foretold, token_loss
 from training.train_vqvae import codebook_usage
 
 NO_TEXT = TextCondition(
@@ -188,18 +187,31 @@ def test_a_step_of_stage_2_by_hand() -> None:
     inputs, targets = padded(rows, network.config)
     assert inputs[..., 0].tolist() == [[0, 1], [1, 3]]
     assert targets[..., 0].tolist() == [[0, 1, 2], [1, 2, -100]]
-    batch = TokenBatch(inputs, targets, NO_TEXT)
+    logits = foretold(network, inputs, NO_TEXT, targets)
     zero, one, end = math.log(8), math.log(4), math.log(8 / 5)
-    loss, accuracy = token_loss(network, batch)
+    loss, accuracy = token_loss(logits, targets)
     assert abs(float(loss.detach()) - (zero + 2 * one + 2 * end) / 5) < 1e-6
     assert abs(accuracy - 2 / 5) < 1e-6
-    by_clip, _ = token_loss(network, batch, mean_over="clips")
+    by_clip, _ = token_loss(logits, targets, mean_over="clips")
     assert abs(float(by_clip.detach()) - ((zero + one + end) / 3 + (one + end) / 2) / 2) < 1e-6
 
     loss.backward()
     # d CE / d logit is chance - target: over 5 judged places, times the hidden state's 1
     judged = 5 * np.array([1, 2, 5]) / 8 - np.array([1, 2, 2])
     assert np.allclose(network.head.weight.grad[:, 0].numpy(), judged / 5, atol=1e-6)
+
+
+def test_a_divergence_by_hand() -> None:
+    """Chances of thirds where 1/8, 2/8 and 5/8 are wanted; what is ignored does not count."""
+    wanted = torch.log(torch.tensor([1.0, 2.0, 5.0])).expand(2, 3, 3)
+    targets = torch.tensor([[0, 1, 2], [1, 2, -100]])[..., None]
+    learned = torch.zeros(2, 3, 3)
+    learned[1, 2, 0] = 9.0
+    by_hand = sum(chance * math.log(3 * chance) for chance in (1 / 8, 2 / 8, 5 / 8))
+    assert abs(float(divergence([learned], [wanted], targets)) - by_hand) < 1e-6
+    assert float(divergence([wanted], [wanted], targets)) == 0.0
+    nothing = torch.full_like(targets, -100)
+    assert float(divergence([learned], [wanted], nothing)) == 0.0
 
 
 def test_two_levels_by_hand() -> None:
@@ -209,7 +221,7 @@ def test_two_levels_by_hand() -> None:
     )
     network = silent(GPT(sizes))
     inputs, targets = padded([np.array([[0, 1], [1, 1]]), np.array([[1, 0]])], sizes)
-    loss, _ = token_loss(network, TokenBatch(inputs, targets, NO_TEXT))
+    loss, _ = token_loss(foretold(network, inputs, NO_TEXT, targets), targets)
     assert abs(float(loss.detach()) - (math.log(3) + math.log(2))) < 1e-6
 
 

@@ -11,18 +11,21 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
-from stage_sample import CONFIG, log
+from stage_sample import CAPTIONS, CONFIG, log
 
 from t2m_blender.engine.configs import GPTConfig
 from t2m_blender.engine.errors import CheckpointError, InputError
 from t2m_blender.engine.generate import generate, load_model
 from t2m_blender.engine.gpt import GPT, TextCondition
+from t2m_blender.engine.model import TextToMotion
+from t2m_blender.engine.text import TextFeatures
+from t2m_blender.engine.writing import encode_prompts
 from training.__main__ import main
-from training.captioned_tokens import TokenBatch, corrupted
+from training.captioned_tokens import corrupted
 from training.config import read_config
-from training.data.dataset import read_dataset
+from training.data.dataset import read_dataset, write_dataset
 from training.reconstruction import reconstruction_error
-from training.train_gpt import token_loss, train_gpt
+from training.train_gpt import foretold, token_loss, train_gpt
 from training.train_vqvae import read_vqvae, train_vqvae
 
 
@@ -100,6 +103,82 @@ def test_both_stages_learn_on_from_where_others_ended(small_set: Path, tmp_path:
     wider = replace(CONFIG, gpt_network={**CONFIG.gpt_network, "width": 96})
     with pytest.raises(CheckpointError, match="no GPT of the sizes"):
         train_gpt(wider, small_set, file, tmp_path / "wider", start_from=model)
+
+
+def with_a_wording(small_set: Path, folder: Path) -> Path:
+    """The set, whose walk is also told in other words."""
+    dataset = read_dataset(small_set)
+    walk, *others = dataset.clips
+    walk = replace(
+        walk,
+        captions=(*walk.captions, "someone strolls ahead"),
+        caption_origins=(*walk.caption_origins, f"wording: {walk.captions[0]}"),
+    )
+    write_dataset(replace(dataset, clips=(walk, *others)), folder)
+    return folder
+
+
+def test_a_wording_comes_to_mean_what_its_caption_means(small_set: Path, tmp_path: Path) -> None:
+    file = train_vqvae(CONFIG, small_set, tmp_path / "vqvae")
+    model = train_gpt(CONFIG, small_set, file, tmp_path / "gpt")
+    worded = with_a_wording(small_set, tmp_path / "worded")
+    config = replace(CONFIG, gpt=replace(CONFIG.gpt, distilled=1.0))
+    with pytest.raises(InputError, match="give that with --start-from"):
+        train_gpt(config, worded, file, tmp_path / "alone")
+
+    taught = train_gpt(config, worded, file, tmp_path / "on", start_from=model)
+    plain, other = "a person walks forward", "someone strolls ahead"
+    wanted = first_chances(model, [plain])
+    before, after = (first_chances(path, [other]) for path in (model, taught))
+    assert apart(after, wanted) < 0.5 * apart(before, wanted)
+
+
+def test_what_guidance_does_is_distilled(small_set: Path, tmp_path: Path) -> None:
+    file = train_vqvae(CONFIG, small_set, tmp_path / "vqvae")
+    # what is read of the clips is noise, so that the text matters at every token
+    settings = replace(CONFIG.gpt, steps=150, learning_rate=1e-2, corruption=1.0, crop=0.0)
+    model = train_gpt(replace(CONFIG, gpt=settings), small_set, file, tmp_path / "gpt")
+    config = replace(CONFIG, gpt=replace(settings, distilled=3.0))
+    student = train_gpt(config, small_set, file, tmp_path / "on", start_from=model)
+    losses = [row["loss"] for row in log(tmp_path / "on") if "loss" in row]
+    assert losses[-1] < 0.5 * losses[0]
+    prompts = list(CAPTIONS.values())[:2]  # those of the train split
+    wanted = first_chances(model, prompts, guidance=3.0)
+    before, after = (first_chances(path, prompts) for path in (model, student))
+    assert apart(after, wanted) < 0.5 * apart(before, wanted)
+
+
+def first_chances(file: Path, prompts: list[str], guidance: float = 1.0) -> np.ndarray:
+    """What a model foretells for the first token of each prompt [B, K + 1]."""
+    logits = first_logits(load_model(file), prompts)
+    if guidance != 1.0:
+        bare = first_logits(load_model(file), [""])
+        logits = bare + guidance * (logits - bare)
+    return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+
+
+def first_logits(model: TextToMotion, prompts: list[str]) -> np.ndarray:
+    tensors = {
+        name.removeprefix("gpt."): torch.tensor(np.asarray(tensor))
+        for name, tensor in model.checkpoint.tensors.items()
+        if name.startswith("gpt.")
+    }
+    network = GPT(model.gpt)
+    network.load_state_dict({name: t.float() for name, t in tensors.items()})
+    text = encode_prompts(prompts, model)
+    if prompts == [""]:
+        text = TextFeatures.of_nothing(model.gpt.text_size)
+    condition = TextCondition(
+        torch.tensor(text.pooled), torch.tensor(text.tokens).float(), torch.tensor(text.mask)
+    )
+    with torch.no_grad():
+        hidden, _ = network.eval().begin(condition)
+        return network.head(hidden).double().numpy()
+
+
+def apart(chances: np.ndarray, wanted: np.ndarray) -> float:
+    """Kullback-Leibler divergence from `wanted`, the mean over rows."""
+    return float((wanted * np.log(wanted / chances)).sum(axis=-1).mean())
 
 
 @pytest.mark.parametrize("stage", ["vqvae", "gpt"])
@@ -217,7 +296,7 @@ def test_token_loss_by_hand() -> None:
     targets = torch.tensor([[2, 0, 3, config.end], [1, config.end, -100, -100]])
     more = torch.tensor([[1, 1, 2, -100], [3, -100, -100, -100]])
     targets = torch.stack((targets, more), dim=-1)
-    loss, accuracy = token_loss(network, TokenBatch(inputs, targets, text))
+    loss, accuracy = token_loss(foretold(network, inputs, text, targets), targets)
     logits = functional.log_softmax(network(inputs, text), dim=-1)
     picked = [(0, 0, 2), (0, 1, 0), (0, 2, 3), (0, 3, 4), (1, 0, 1), (1, 1, 4)]
     by_hand = -sum(float(logits[index]) for index in picked) / len(picked)

@@ -44,7 +44,9 @@ class Clip:
         id: unique; mirrored copies begin with "M".
         split: train, val or test.
         captions: sentences, each about the whole clip; may be empty (then only for the VQ-VAE).
-        caption_origins: where each came from, such as "humanml3d", "cmu description", "facts".
+        caption_origins: where each came from, such as "humanml3d", "cmu description", "facts"; of
+            one that says in other words what another of the clip's captions says, with that:
+            "wording: a person sits down".
         source: the trial.
         start_frame, end_frame: of the source, at the skeleton's frame rate; end is not included.
         frames: T, the rows of features (one less than joints).
@@ -65,6 +67,16 @@ class Clip:
     licence: str
     origin: str
     mirrored: bool
+
+
+def origin_kind(origin: str) -> str:
+    """Where a caption came from, without the caption that it words."""
+    return origin.partition(": ")[0]
+
+
+def caption_worded(origin: str) -> str:
+    """The caption that a wording says in other words; empty where there is none."""
+    return origin.partition(": ")[2]
 
 
 @dataclass(frozen=True)

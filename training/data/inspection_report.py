@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from t2m_blender.engine.files import new_file, new_path, unwritable
-from training.data.dataset import SPLITS, Clip, counts, read_dataset
+from training.data.dataset import SPLITS, Clip, counts, origin_kind, read_dataset
 from training.data.inspection import Inspection, inspect_dataset
 from training.data.sheet import draw_sheet
 
@@ -133,7 +133,7 @@ def _captions(inspection: Inspection, shown: int | None) -> list[str]:
     if not sizes:
         return [*lines, "None."]
     once = sum(1 for number in words.values() if number == 1)
-    origins = Counter(o for c in inspection.originals for o in c.caption_origins)
+    origins = Counter(origin_kind(o) for c in inspection.originals for o in c.caption_origins)
     common = ", ".join(f"{word} {number}" for word, number in words.most_common(40))
     bare = [clip.id for clip in inspection.originals if not clip.captions]
     return [

@@ -38,7 +38,7 @@ def mirrored_motion(joints: Array, skeleton: Skeleton) -> Array:
 def mirrored_clip(clip: Clip) -> Clip:
     """The row of the mirrored copy; captions that cannot be mirrored are left out."""
     texts = [
-        (mirror_caption(text), origin)
+        (mirror_caption(text), mirror_caption(origin))
         for text, origin in zip(clip.captions, clip.caption_origins, strict=True)
         if is_mirrorable(text)
     ]

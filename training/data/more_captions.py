@@ -61,10 +61,10 @@ def with_wordings(
     new: dict[str, str] = {}
     for text in known:
         for said in wordings(text, -(-number // len(known)), random):
-            new[said] = "wording"
-        sentences_told = told.get(text.removeprefix("a person "), ())
-        for _ in range(min(_TOLD, len(sentences_told))):
-            new[sentences_told[random.integers(len(sentences_told))]] = "humanml3d text"
+            new[said] = f"wording: {text}"
+        by_people = told.get(text.removeprefix("a person "), ())
+        for _ in range(min(_TOLD, len(by_people))):
+            new[by_people[random.integers(len(by_people))]] = f"humanml3d text: {text}"
     for text in clip.captions:
         new.pop(text, None)
     return replace(

@@ -18,7 +18,7 @@ from t2m_blender.engine.errors import T2MError
 from training.data.amass import prepare_amass
 from training.data.clips import ClipOptions, prepare_actions, prepare_clips
 from training.data.cmu_dataset import prepare_cmu
-from training.data.dataset import Dataset, check_output, counts
+from training.data.dataset import Dataset, check_output, counts, origin_kind
 from training.data.published import EDITIONS, prepare_published
 
 Progress = Callable[[int, int], None]
@@ -35,7 +35,9 @@ def report(dataset: Dataset) -> str:
                 f"{split:18}{row['clips']:7}{row['captioned']:11}{row['captions']:10}"
                 f"{row['frames']:9}{row['hours']:8.2f}"
             )
-    origins = Counter(o for c in dataset.clips if not c.mirrored for o in c.caption_origins)
+    origins = Counter(
+        origin_kind(o) for c in dataset.clips if not c.mirrored for o in c.caption_origins
+    )
     lines.append("captions by origin: " + ", ".join(f"{n} {o}" for o, n in origins.most_common()))
     lines += dataset.notes
     for expected in (True, False):
