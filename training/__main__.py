@@ -105,6 +105,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--weights", choices=WEIGHTS[:2], default="int8", help="(int8)")
     command.set_defaults(run=_narrow)
 
+    command = commands.add_parser("blend", help="a model between two, one learnt on from the other")
+    command.add_argument("first", type=Path, help="MODEL.safetensors, before")
+    command.add_argument("second", type=Path, help="MODEL.safetensors that learnt on from it")
+    command.add_argument("-o", "--output", type=Path, required=True, help="the model between")
+    command.add_argument("--share", type=float, default=0.5, help="of the second's weights (0.5)")
+    command.add_argument("--weights", choices=WEIGHTS[:2], default="int8", help="(int8)")
+    command.set_defaults(run=_blend)
+
     command = commands.add_parser("fetch-clip", help="download CLIP for the text (338 MB, MIT)")
     command.add_argument("-o", "--output", type=Path, help="encoder file (default: beside MiniLM)")
     command.add_argument("--vocabulary", type=Path, help="default: of the package openai-clip")
@@ -229,6 +237,20 @@ def _import_official(arguments: argparse.Namespace) -> int:
         mean=arguments.mean,
         std=arguments.std,
         heads=arguments.heads,
+        weights=arguments.weights,
+    )
+    print(arguments.output)
+    return 0
+
+
+def _blend(arguments: argparse.Namespace) -> int:
+    from .blend import blend_models
+
+    blend_models(
+        arguments.first,
+        arguments.second,
+        arguments.output,
+        share=arguments.share,
         weights=arguments.weights,
     )
     print(arguments.output)

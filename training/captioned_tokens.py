@@ -6,7 +6,7 @@ Both networks that make them are finished, so tokens and text features are compu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,6 +110,8 @@ class CaptionedTokens:
             for caption, origin in zip(clip.captions, clip.caption_origins, strict=True)
             if (plain := caption_worded(origin)) in clip.captions
         }
+        self._worded = list(self._plain)
+        self._misread = np.zeros(0)  # running sum over the worded, see `weigh`
         features_of = text_features(encoder, captions, config.word_limit)
         self.pooled, self.known = features_of.pooled, features_of.mask
         self.words = features_of.tokens.astype(np.float16)
@@ -117,7 +119,7 @@ class CaptionedTokens:
     def draw(self, settings: GPTTraining, generator: np.random.Generator) -> TokenBatch:
         """A training batch: some cropped by a token, corrupted, some without text."""
         # clips of like length together, so that little is padded; each is as likely as any other
-        drawn = self._drawn(4 * settings.batch_size, settings.people, generator)
+        drawn = self._drawn(4 * settings.batch_size, settings, generator)
         drawn.sort(key=lambda pair: len(self.tokens[pair[0]][0]))
         first = settings.batch_size * generator.integers(4)
         pairs = drawn[first : first + settings.batch_size]
@@ -133,18 +135,46 @@ class CaptionedTokens:
         return batch
 
     def _drawn(
-        self, number: int, people: float, generator: np.random.Generator
+        self, number: int, settings: GPTTraining, generator: np.random.Generator
     ) -> list[tuple[int, int]]:
         """So many clips, each with the row of one of its captions."""
+        people = settings.people if self._by_people else 0.0
         drawn = []
-        for by_people in generator.random(number) < (people if self._by_people else 0.0):
-            if by_people:
+        for chance in generator.random(number):
+            if chance < people:
                 drawn.append(self._by_people[generator.integers(len(self._by_people))])
+            elif chance < people + settings.misread and len(self._misread):
+                place = np.searchsorted(self._misread, generator.random() * self._misread[-1])
+                drawn.append(self._worded[min(int(place), len(self._worded) - 1)])
             else:
                 clip = int(generator.integers(len(self.tokens)))
                 captions = self.captions[clip]
                 drawn.append((clip, captions[generator.integers(len(captions))]))
         return drawn
+
+    def weigh(self, first_chances: Callable[[TextCondition], Tensor]) -> None:
+        """Finds out how far each wording is misread, for the setting `misread`.
+
+        `first_chances` are logarithms [B, K + 1] of what is foretold for the first token.
+        """
+        worded = list(dict.fromkeys((row, plain) for (_, row), plain in self._plain.items()))
+        plain = list(dict.fromkeys(plain for _, plain in worded))
+        meant = dict(zip(plain, self._each(plain, first_chances), strict=True))
+        said = self._each([row for row, _ in worded], first_chances)
+        apart = {
+            pair: float((meant[pair[1]].exp() * (meant[pair[1]] - own)).sum())
+            for pair, own in zip(worded, said, strict=True)
+        }
+        weights = [apart[row, plain] for (_, row), plain in self._plain.items()]
+        self._misread = np.cumsum(np.maximum(weights, 0.0))
+
+    def _each(
+        self, captions: list[int], first_chances: Callable[[TextCondition], Tensor]
+    ) -> list[Tensor]:
+        rows: list[Tensor] = []
+        for start in range(0, len(captions), _CAPTIONS):
+            rows += first_chances(self._text(captions[start : start + _CAPTIONS])).cpu().unbind()
+        return rows
 
     def plain(self, batch_size: int = 32) -> list[TokenBatch]:
         """Every clip once with each of its captions, unchanged."""

@@ -135,6 +135,9 @@ class GPTTraining(Optimisation):
             finished one needs none (guidance distillation, Meng et al., CVPR 2023). For a wording
             of a table's caption that is what it foretells for the caption: most of a clip's tokens
             can be told from those before, so that a wording which is misread cost little so far.
+        misread: Share of the samples that are drawn among wordings, each the likelier the further
+            what the model that training starts from foretells for a clip's first token is from what
+            it foretells there for the caption that is worded.
         mean_over: What the cross-entropy is a mean over: all "tokens" of a batch, or its "clips",
             each of which is the mean of its own tokens (the published code).
     """
@@ -146,14 +149,16 @@ class GPTTraining(Optimisation):
     text_dropout: float = 0.1
     people: float = 0.0
     distilled: float = 0.0
+    misread: float = 0.0
     mean_over: Literal["tokens", "clips"] = "tokens"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         chance = 0.0 <= self.corruption <= 1.0 or self.corruption == -1.0
         _check(self, "corruption", chance, "a chance within 0 and 1, or -1")
-        for name in ("crop", "text_dropout"):
+        for name in ("crop", "text_dropout", "misread"):
             _check(self, name, 0.0 <= getattr(self, name) <= 1.0, "a chance within 0 and 1")
+        _check(self, "people", self.people + self.misread <= 1.0, "with misread at most 1")
         _check(self, "distilled", self.distilled >= 0.0, "not below 0")
 
 

@@ -88,6 +88,8 @@ def train_gpt(
         _take_weights(network, start_from)
     network = network.to(ranks.device)
     teacher = copy.deepcopy(network).eval()
+    if settings.misread:
+        samples["train"].weigh(lambda text: first_chances(teacher, text.to(ranks.device)))
 
     def judged(learner: GPT, batch: TokenBatch, mean_of: Ranks | None) -> tuple[Tensor, float]:
         """The loss of a batch, and the share of its tokens foretold rightly."""
@@ -231,10 +233,20 @@ def token_loss(
 
 
 @torch.no_grad()
+def first_chances(network: GPT, text: TextCondition) -> Tensor:
+    """Logarithms [B, K + 1] of the chances of each clip's first token, End among them."""
+    hidden, _ = network.begin(text)
+    chances: Tensor = network.head(hidden).log_softmax(-1)
+    return chances
+
+
+@torch.no_grad()
 def guided(network: GPT, batch: TokenBatch, guidance: float) -> list[Tensor]:
     """Logits of each level as a finished network foretells them with this guidance; of wordings,
     given the caption that they are wordings of."""
     text = batch.plain_text
+    if guidance == 1.0:
+        return foretold(network, batch.inputs, text, batch.targets)
     bare = TextCondition(torch.zeros_like(text.pooled), text.words[:, :0], text.known[:, :0])
     with_text, without = (
         foretold(network, batch.inputs, read, batch.targets) for read in (text, bare)

@@ -18,6 +18,8 @@ brought there first, as text.
     sentences.jsonl  and with more again
     nearer.jsonl     and with sentences of people that are nearer to the table's
     balanced.jsonl   and with fewer people who are seated from the start
+    distilled.jsonl  and without guidance
+    reread.jsonl     and what that misread more often
     ladder.json      of evaluate
     checks.json      of check-prompts
     nearest.json     of nearest
@@ -63,13 +65,15 @@ _COPIED = {
     "sentences": ("log.jsonl", "sentences.jsonl"),
     "nearer": ("log.jsonl", "nearer.jsonl"),
     "balanced": ("log.jsonl", "balanced.jsonl"),
+    "distilled": ("log.jsonl", "distilled.jsonl"),
+    "reread": ("log.jsonl", "reread.jsonl"),
     "ladder": ("ladder.json", "ladder.json"),
     "checks": ("checks.json", "checks.json"),
     "nearest": ("nearest.json", "nearest.json"),
 }
 _LOGS = (
     *("stage1", "sharper", "decoder", "stage2", "longer", "last"),
-    *("wordings", "sentences", "nearer", "balanced"),
+    *("wordings", "sentences", "nearer", "balanced", "distilled", "reread"),
 )
 _SHOWN = 3  # pictures of what the model does best, and of what it does worst
 

@@ -99,7 +99,7 @@ class Habits:
         description="1 takes the text as it is, more follows it more closely",
         min=0.0,
         soft_max=8.0,
-        default=2.5,
+        default=1.0,
     )
     temperature: FloatProperty(  # type: ignore[valid-type]
         name="Temperature",

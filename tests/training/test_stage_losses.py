@@ -317,6 +317,29 @@ def test_captions_that_people_wrote_have_their_share(small_set: Path, people: fl
     assert float((lengths == len(own)).float().mean()) == pytest.approx(share, abs=0.06)
 
 
+def test_wordings_that_are_misread_have_their_share(small_set: Path) -> None:
+    """Of two wordings one is read as the caption is, the other is not: that one is drawn."""
+    dataset = read_dataset(small_set)
+    plain, read, misread = "a caption", "the caption", "another one, longer"
+    captions, origins = (plain, read, misread), ("table", *[f"wording: {plain}"] * 2)
+    clips = tuple(replace(c, captions=captions, caption_origins=origins) for c in dataset.clips)
+    sizes = GPTConfig(codebook_size=64, text_size=4, word_limit=3)
+    vqvae = VQVAE(VQVAEConfig(width=8, code_size=8, codebook_size=64, depth=1)).eval()
+    samples = CaptionedTokens(
+        replace(dataset, clips=clips), "train", vqvae, CountingEncoder(), sizes
+    )
+    chances = torch.log(torch.tensor([[0.9, 0.1], [0.2, 0.8]]))
+    # the features of CountingEncoder are a sentence's length
+    samples.weigh(lambda text: chances[(text.pooled[:, 0] == len(misread)).long()])
+    settings = GPTTraining(batch_size=100, misread=0.5, text_dropout=0.0)
+    batches = [samples.draw(settings, np.random.default_rng(seed)) for seed in range(20)]
+    lengths = torch.cat([batch.text.pooled[:, 0] for batch in batches])
+    share = float((lengths == len(misread)).float().mean())
+    assert share == pytest.approx(0.5 + 0.5 / 3, abs=0.06)
+    meant = torch.cat([batch.plain_text.pooled[:, 0] for batch in batches])
+    assert (meant == len(plain)).all()
+
+
 def test_tokens_and_text_do_not_depend_on_what_goes_together() -> None:
     torch.manual_seed(0)
     vqvae = VQVAE(VQVAEConfig(width=8, code_size=8, codebook_size=64, depth=1)).train()
