@@ -57,10 +57,11 @@ def train_gpt(
         CheckpointError: The stage 1 file does not fit the dataset, the text encoder is missing, or
             `start_from` is no model of these sizes.
     """
-    if config.gpt.distilled and start_from is None:
+    of_model = config.gpt.distilled > 0.0 or config.gpt.misread > 0.0
+    if of_model and start_from is None:
         raise InputError(
             f"The config {config.name} learns from what a finished model foretells: give that with "
-            "--start-from, or set distilled to 0."
+            "--start-from, or set distilled and misread to 0."
         )
     ranks = Ranks(device)
     dataset = checked_dataset(read_dataset(data))
@@ -87,7 +88,8 @@ def train_gpt(
     if start_from:
         _take_weights(network, start_from)
     network = network.to(ranks.device)
-    teacher = copy.deepcopy(network).eval()
+    # what is learnt from clips alone has no use for a copy, which of a large network is large
+    teacher = copy.deepcopy(network).eval() if of_model else network
     if settings.misread:
         samples["train"].weigh(lambda text: first_chances(teacher, text.to(ranks.device)))
 

@@ -54,27 +54,14 @@ from training.checks.suite import read_suite
 DOCS = Path(__file__).resolve().parents[1]
 MODEL = DOCS / "model"
 PAGE = DOCS / "model-card.md"
-_COPIED = {
-    "stage1": ("log.jsonl", "stage1.jsonl"),
-    "sharper": ("log.jsonl", "sharper.jsonl"),
-    "decoder": ("log.jsonl", "decoder.jsonl"),
-    "stage2": ("log.jsonl", "stage2.jsonl"),
-    "longer": ("log.jsonl", "longer.jsonl"),
-    "last": ("log.jsonl", "last.jsonl"),
-    "wordings": ("log.jsonl", "wordings.jsonl"),
-    "sentences": ("log.jsonl", "sentences.jsonl"),
-    "nearer": ("log.jsonl", "nearer.jsonl"),
-    "balanced": ("log.jsonl", "balanced.jsonl"),
-    "distilled": ("log.jsonl", "distilled.jsonl"),
-    "reread": ("log.jsonl", "reread.jsonl"),
-    "ladder": ("ladder.json", "ladder.json"),
-    "checks": ("checks.json", "checks.json"),
-    "nearest": ("nearest.json", "nearest.json"),
-}
 _LOGS = (
     *("stage1", "sharper", "decoder", "stage2", "longer", "last"),
     *("wordings", "sentences", "nearer", "balanced", "distilled", "reread"),
 )
+_REPORTS = ("ladder", "checks", "nearest")
+_COPIED = {name: ("log.jsonl", f"{name}.jsonl") for name in _LOGS} | {
+    name: (f"{name}.json", f"{name}.json") for name in _REPORTS
+}
 _SHOWN = 3  # pictures of what the model does best, and of what it does worst
 
 

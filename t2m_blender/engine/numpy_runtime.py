@@ -37,9 +37,9 @@ class NumpyRuntime:
         self._blocks = [self._gpt.block(index) for index in range(self._gpt.config.blocks)]
         self._decoder = Decoder(self._tensors, self._sizes)
 
+    @memory_checked()
     def begin(self, text: TextFeatures, sampling: Sampling) -> NumpyWriting:
-        with memory_checked():
-            return NumpyWriting(self._gpt, self._blocks, text, sampling)
+        return NumpyWriting(self._gpt, self._blocks, text, sampling)
 
     def decode(self, tokens: NDArray[np.int64]) -> Array:
         return np.stack([self._decoder(clip) for clip in tokens])
@@ -101,17 +101,8 @@ class NumpyWriting:
             self._bias = np.concatenate((self._bias, nothing))
         return x
 
+    @memory_checked()
     def draw(
-        self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        with memory_checked():
-            return self._draw(chances, may_end)
-
-    def append(self, tokens: NDArray[np.int64]) -> None:
-        with memory_checked():
-            self._append(tokens)
-
-    def _draw(
         self, chances: NDArray[np.float64], may_end: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         gpt = self._gpt
@@ -128,7 +119,8 @@ class NumpyWriting:
             sure = sure & as_sure
         return np.stack(tokens, axis=-1), sure
 
-    def _append(self, tokens: NDArray[np.int64]) -> None:
+    @memory_checked()
+    def append(self, tokens: NDArray[np.int64]) -> None:
         x = self._gpt.embed(self._twice(tokens), self._place)
         for block, keys, values in zip(self._blocks, self._keys, self._values, strict=True):
             x = block.step(x, self._text + self._place, self._bias, keys, values)

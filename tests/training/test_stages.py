@@ -19,6 +19,7 @@ from t2m_blender.engine.generate import generate, load_model
 from t2m_blender.engine.gpt import GPT, TextCondition
 from t2m_blender.engine.model import TextToMotion
 from t2m_blender.engine.text import TextFeatures
+from t2m_blender.engine.torch_runtime import load_networks
 from t2m_blender.engine.writing import encode_prompts
 from training.__main__ import main
 from training.captioned_tokens import corrupted
@@ -126,8 +127,10 @@ def test_a_wording_comes_to_mean_what_its_caption_means(small_set: Path, tmp_pat
     model = train_gpt(replace(CONFIG, gpt=OF_TEXT), small_set, file, tmp_path / "gpt")
     worded = with_a_wording(small_set, tmp_path / "worded")
     config = replace(CONFIG, gpt=replace(OF_TEXT, distilled=1.0))
-    with pytest.raises(InputError, match="give that with --start-from"):
-        train_gpt(config, worded, file, tmp_path / "alone")
+    misread = replace(CONFIG, gpt=replace(OF_TEXT, misread=0.5))
+    for of_a_model in (config, misread):
+        with pytest.raises(InputError, match="give that with --start-from"):
+            train_gpt(of_a_model, worded, file, tmp_path / "alone")
 
     taught = train_gpt(config, worded, file, tmp_path / "on", start_from=model)
     plain, other = "a person walks forward", "someone waves a leg"
@@ -160,13 +163,7 @@ def first_chances(file: Path, prompts: list[str], guidance: float = 1.0) -> np.n
 
 
 def first_logits(model: TextToMotion, prompts: list[str]) -> np.ndarray:
-    tensors = {
-        name.removeprefix("gpt."): torch.tensor(np.asarray(tensor))
-        for name, tensor in model.checkpoint.tensors.items()
-        if name.startswith("gpt.")
-    }
-    network = GPT(model.gpt)
-    network.load_state_dict({name: t.float() for name, t in tensors.items()})
+    network, _ = load_networks(model.checkpoint)
     text = encode_prompts(prompts, model)
     if prompts == [""]:
         text = TextFeatures.of_nothing(model.gpt.text_size)
@@ -174,7 +171,7 @@ def first_logits(model: TextToMotion, prompts: list[str]) -> np.ndarray:
         torch.tensor(text.pooled), torch.tensor(text.tokens).float(), torch.tensor(text.mask)
     )
     with torch.no_grad():
-        hidden, _ = network.eval().begin(condition)
+        hidden, _ = network.begin(condition)
         return network.head(hidden).double().numpy()
 
 
