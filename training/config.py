@@ -138,6 +138,9 @@ class GPTTraining(Optimisation):
         misread: Share of the samples that are drawn among wordings, each the likelier the further
             what the model that training starts from foretells for a clip's first token is from what
             it foretells there for the caption that is worded.
+        end_later: Nats that End is foretold with less in what is distilled. Texts that were not
+            learnt are answered too shortly: they are read as a bit of many, and the shortest of
+            these ends the clip. See docs/training.md for how it was chosen.
         mean_over: What the cross-entropy is a mean over: all "tokens" of a batch, or its "clips",
             each of which is the mean of its own tokens (the published code).
     """
@@ -150,6 +153,7 @@ class GPTTraining(Optimisation):
     people: float = 0.0
     distilled: float = 0.0
     misread: float = 0.0
+    end_later: float = 0.0
     mean_over: Literal["tokens", "clips"] = "tokens"
 
     def __post_init__(self) -> None:
@@ -159,7 +163,10 @@ class GPTTraining(Optimisation):
         for name in ("crop", "text_dropout", "misread"):
             _check(self, name, 0.0 <= getattr(self, name) <= 1.0, "a chance within 0 and 1")
         _check(self, "people", self.people + self.misread <= 1.0, "with misread at most 1")
-        _check(self, "distilled", self.distilled >= 0.0, "not below 0")
+        for name in ("distilled", "end_later"):
+            _check(self, name, getattr(self, name) >= 0.0, "not below 0")
+        of_model = self.distilled > 0.0
+        _check(self, "end_later", of_model or self.end_later == 0.0, "0 where distilled is")
 
 
 @dataclass(frozen=True, kw_only=True)

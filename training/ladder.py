@@ -211,14 +211,20 @@ def length_figures(
     """
     seconds = np.abs(made - real)
     share = 100.0 * seconds / real
-    middle = float(np.median(share))
-    interval = bootstrap_interval(
-        lambda rows, _: float(np.median(share[rows])),
-        clips, middle, seed=seed, draws=BOOTSTRAP_DRAWS,
-    )  # fmt: skip
+
+    def estimate(figure: Callable[[NDArray[np.int64]], float]) -> Estimate:
+        value = figure(np.arange(len(real)))
+        interval = bootstrap_interval(
+            lambda rows, _: figure(rows), clips, value, seed=seed, draws=BOOTSTRAP_DRAWS
+        )
+        return Estimate(value, None, *interval)
+
     return {
         "length error, s": _measured(seconds, clips, seed),
-        "length error, median %": Estimate(middle, None, *interval),
+        "length error, median %": estimate(lambda rows: float(np.median(share[rows]))),
+        "length, % of real": estimate(
+            lambda rows: float(100.0 * made[rows].sum() / real[rows].sum())
+        ),
     }
 
 

@@ -101,6 +101,7 @@ def train_gpt(
         )
         if settings.distilled:
             wanted = guided(teacher, batch, settings.distilled)
+            wanted[0][..., sizes.end] -= settings.end_later
             value = divergence(logits, wanted, batch.targets, mean_of)
         return value, accuracy
 

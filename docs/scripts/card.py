@@ -20,6 +20,7 @@ brought there first, as text.
     balanced.jsonl   and with fewer people who are seated from the start
     distilled.jsonl  and without guidance
     reread.jsonl     and what that misread more often
+    later.jsonl      and with later ends
     ladder.json      of evaluate
     checks.json      of check-prompts
     nearest.json     of nearest
@@ -56,7 +57,7 @@ MODEL = DOCS / "model"
 PAGE = DOCS / "model-card.md"
 _LOGS = (
     *("stage1", "sharper", "decoder", "stage2", "longer", "last"),
-    *("wordings", "sentences", "nearer", "balanced", "distilled", "reread"),
+    *("wordings", "sentences", "nearer", "balanced", "distilled", "reread", "later"),
 )
 _REPORTS = ("ladder", "checks", "nearest")
 _COPIED = {name: ("log.jsonl", f"{name}.jsonl") for name in _LOGS} | {

@@ -135,16 +135,17 @@ def test_a_model_that_does_as_asked_passes(seen: dict[str, Seen]) -> None:
     assert all(f"| {check.name} | {100 * check.target:.0f} %" in table for check in suite)
 
 
-def test_the_command_writes_a_table(tmp_path: Path) -> None:
+def test_the_command_writes_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out"
-    arguments = ["check-prompts", "default", "-o", str(output), "--seeds", "1", "--only", "walk"]
-    assert main([*arguments, "--quiet"]) == 0
+    arguments = ["check-prompts", "default", "-o", str(output), "--seeds", "1", "--only"]
+    assert main([*arguments, "walk", "walk, then sit", "--quiet"]) == 0
     summary = json.loads((output / "checks.json").read_text())
-    assert [row["name"] for row in summary["checks"]] == ["walk"]
+    assert [row["name"] for row in summary["checks"]] == ["walk", "walk, then sit"]
     walk = next(check for check in read_suite() if check.name == "walk")
     assert set(summary["checks"][0]["each"]) == {prompt for _, prompt in walk.asked}
     assert "| walk |" in (output / "checks.md").read_text()
-    assert main(["check-prompts", "default", "-o", str(output), "--only", "swim"]) == 2
+    assert main([*arguments, "walk", "swim"]) == 2
+    assert "no check 'swim'" in capsys.readouterr().err
 
 
 def test_playback_lies_nearer_than_what_was_never_seen(dataset: Dataset) -> None:

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TRIALS = ("02_01", "02_04", "16_17", "07_02")  # of the sample; the last one is to validate on
 FEWER = (
     (r"--(curves|sequences|wordings) \d+", r"--\1 1"),
-    (r"--seeds \d+ --only .*", '--seeds 1 --only "walk"'),
+    (r"--seeds \d+ --only .*", "--seeds 1 --only walk"),
 )
 IN_BLENDER = """
 import os, sys

@@ -17,7 +17,7 @@ from t2m_blender.engine.errors import InputError
 from t2m_blender.engine.skeleton import HUMANML3D, KIT, Skeleton
 from training.__main__ import main
 from training.data.dataset import Dataset
-from training.ladder import FID, Estimate, questions_of, separated
+from training.ladder import FID, Estimate, length_figures, questions_of, separated
 from training.paper_results import paper_rows
 from training.train_evaluator import train_evaluator
 
@@ -223,3 +223,15 @@ def test_a_split_without_captions_asks_nothing(tmp_path: Path) -> None:
     clips = tuple(replace(clip, captions=(), caption_origins=()) for clip in dataset.clips)
     with pytest.raises(InputError, match="no clip with a caption"):
         questions_of(replace(dataset, clips=clips), "test")
+
+
+def test_lengths_by_hand() -> None:
+    """Off by 1, 2 and 1 s; by 50, 50 and 12.5 %; 10 s in all where 14 were wanted."""
+    real, made = np.array([2.0, 4.0, 8.0]), np.array([1.0, 2.0, 7.0])
+    figures = length_figures(made, real, np.arange(3), seed=0)
+    values = {name: round(estimate.value, 6) for name, estimate in figures.items()}
+    assert values == {
+        "length error, s": round(4.0 / 3.0, 6),
+        "length error, median %": 50.0,
+        "length, % of real": round(1000.0 / 14.0, 6),
+    }

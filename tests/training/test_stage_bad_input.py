@@ -149,6 +149,8 @@ def test_windows_of_no_whole_tokens(small_set: Path, tmp_path: Path) -> None:
         (GPTTraining, "corruption", -0.5),
         (GPTTraining, "crop", 2.0),
         (GPTTraining, "text_dropout", -0.1),
+        (GPTTraining, "distilled", -1.0),
+        (GPTTraining, "end_later", 3.0),  # in what is distilled, which nothing is here
     ],
 )
 def test_settings_out_of_range(kind: type, name: str, value: object, tmp_path: Path) -> None:

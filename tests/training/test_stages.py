@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
-from stage_sample import CAPTIONS, CONFIG, log
+from stage_sample import CAPTIONS, CONFIG, log, write_random_set
 
 from t2m_blender.engine.configs import GPTConfig
 from t2m_blender.engine.errors import CheckpointError, InputError
-from t2m_blender.engine.generate import generate, load_model
+from t2m_blender.engine.generate import generate, generate_batch, load_model
 from t2m_blender.engine.gpt import GPT, TextCondition
 from t2m_blender.engine.model import TextToMotion
 from t2m_blender.engine.text import TextFeatures
@@ -109,23 +109,31 @@ def test_both_stages_learn_on_from_where_others_ended(small_set: Path, tmp_path:
         train_gpt(wider, small_set, file, tmp_path / "wider", start_from=model)
 
 
-def with_a_wording(small_set: Path, folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def random_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips whose first tokens differ, whatever the embedded model does."""
+    folder = tmp_path_factory.mktemp("random") / "set"
+    write_random_set(folder)
+    return folder
+
+
+def with_a_wording(plain_set: Path, folder: Path) -> Path:
     """The set, whose walk is also told in words that are nearer to the other clip's."""
-    dataset = read_dataset(small_set)
+    dataset = read_dataset(plain_set)
     walk, *others = dataset.clips
     walk = replace(
         walk,
-        captions=(*walk.captions, "someone waves a leg"),
+        captions=(*walk.captions, "someone waves the left hand around"),
         caption_origins=(*walk.caption_origins, f"wording: {walk.captions[0]}"),
     )
     write_dataset(replace(dataset, clips=(walk, *others)), folder)
     return folder
 
 
-def test_a_wording_comes_to_mean_what_its_caption_means(small_set: Path, tmp_path: Path) -> None:
-    file = train_vqvae(CONFIG, small_set, tmp_path / "vqvae")
-    model = train_gpt(replace(CONFIG, gpt=OF_TEXT), small_set, file, tmp_path / "gpt")
-    worded = with_a_wording(small_set, tmp_path / "worded")
+def test_a_wording_comes_to_mean_what_its_caption_means(random_set: Path, tmp_path: Path) -> None:
+    file = train_vqvae(CONFIG, random_set, tmp_path / "vqvae")
+    model = train_gpt(replace(CONFIG, gpt=OF_TEXT), random_set, file, tmp_path / "gpt")
+    worded = with_a_wording(random_set, tmp_path / "worded")
     config = replace(CONFIG, gpt=replace(OF_TEXT, distilled=1.0))
     misread = replace(CONFIG, gpt=replace(OF_TEXT, misread=0.5))
     for of_a_model in (config, misread):
@@ -133,7 +141,7 @@ def test_a_wording_comes_to_mean_what_its_caption_means(small_set: Path, tmp_pat
             train_gpt(of_a_model, worded, file, tmp_path / "alone")
 
     taught = train_gpt(config, worded, file, tmp_path / "on", start_from=model)
-    plain, other = "a person walks forward", "someone waves a leg"
+    plain, other = "a person walks forward", "someone waves the left hand around"
     wanted = first_chances(model, [plain])
     before, after = (first_chances(path, [other]) for path in (model, taught))
     assert apart(before, wanted) > 0.1
@@ -151,6 +159,22 @@ def test_what_guidance_does_is_distilled(small_set: Path, tmp_path: Path) -> Non
     wanted = first_chances(model, prompts, guidance=3.0)
     before, after = (first_chances(path, prompts) for path in (model, student))
     assert apart(after, wanted) < 0.5 * apart(before, wanted)
+
+
+def test_a_model_can_be_taught_to_end_later(small_set: Path, tmp_path: Path) -> None:
+    file = train_vqvae(CONFIG, small_set, tmp_path / "vqvae")
+    model = train_gpt(replace(CONFIG, gpt=OF_TEXT), small_set, file, tmp_path / "gpt")
+    lengths = []
+    for later in (0.0, 3.0):
+        config = replace(CONFIG, gpt=replace(OF_TEXT, distilled=1.0, end_later=later))
+        folder = tmp_path / f"later by {later}"
+        taught = load_model(train_gpt(config, small_set, file, folder, start_from=model))
+        prompts = [*CAPTIONS.values()][:2] * 8
+        made = generate_batch(
+            prompts, model=taught, seeds=range(16), seconds=[None] * 16, temperature=1.0
+        )
+        lengths.append(float(np.mean([one.motion.frames for one in made])))
+    assert lengths[1] > 1.1 * lengths[0]
 
 
 def first_chances(file: Path, prompts: list[str], guidance: float = 1.0) -> np.ndarray:

@@ -207,7 +207,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", type=int, default=16, help="motions a prompt (16)")
     parser.add_argument(
-        "--only", default="", metavar="NAME,NAME", help="these checks of the suite alone"
+        "--only", nargs="+", default=[], metavar="NAME", help="these checks of the suite alone"
     )
     parser.add_argument("--guidance", type=float, help="other than the model's own")
     parser.add_argument("--temperature", type=float, help="other than the model's own")
@@ -219,10 +219,13 @@ def run(args: argparse.Namespace) -> int:
     """Runs `check-prompts`; returns the exit status."""
     if args.seeds < 1:
         raise InputError(f"--seeds is {args.seeds}; give 1 or more.")
-    suite = [c for c in read_suite() if not args.only or c.name in args.only.split(",")]
-    if not suite:
-        names = ", ".join(check.name for check in read_suite())
-        raise InputError(f"The suite has no check '{args.only}'; it has: {names}.")
+    names = [check.name for check in read_suite()]
+    for unknown in (name for name in args.only if name not in names):
+        raise InputError(
+            f"The suite has no check '{unknown}'; it has: {'; '.join(names)}. Names go apart, "
+            "those of several words in quotes."
+        )
+    suite = [check for check in read_suite() if not args.only or check.name in args.only]
     model = load_model(args.model)
 
     def generate(prompts: Sequence[str], seeds: Sequence[int]) -> list[Seen]:
