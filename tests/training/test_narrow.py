@@ -85,7 +85,7 @@ def test_chances_of_the_next_token_move_little(trained: Path, small: Path) -> No
         with torch.inference_mode():
             chances.append(gpt(tokens, condition).softmax(-1))
     moved = (chances[0] - chances[1]).abs().sum(-1) / 2
-    assert 0.0 < float(moved.max()) < 0.02
+    assert 0.0 < float(moved.max()) < 0.03
 
 
 def test_both_runtimes_write_the_same_tokens(small: Path) -> None:
