@@ -211,19 +211,13 @@ def length_figures(
     """
     seconds = np.abs(made - real)
     share = 100.0 * seconds / real
-
-    def estimate(figure: Callable[[NDArray[np.int64]], float]) -> Estimate:
-        value = figure(np.arange(len(real)))
-        interval = bootstrap_interval(
-            lambda rows, _: figure(rows), clips, value, seed=seed, draws=BOOTSTRAP_DRAWS
-        )
-        return Estimate(value, None, *interval)
-
     return {
         "length error, s": _measured(seconds, clips, seed),
-        "length error, median %": estimate(lambda rows: float(np.median(share[rows]))),
-        "length, % of real": estimate(
-            lambda rows: float(100.0 * made[rows].sum() / real[rows].sum())
+        "length error, median %": _bootstrapped(
+            lambda rows, _: float(np.median(share[rows])), clips, seed
+        ),
+        "length, % of real": _bootstrapped(
+            lambda rows, _: float(100.0 * made[rows].sum() / real[rows].sum()), clips, seed
         ),
     }
 
@@ -283,7 +277,15 @@ def _estimate(
 
 
 def _measured(values: Sequence[float] | Array, clips: NDArray[np.int64], seed: int) -> Estimate:
-    table = np.asarray(values, dtype=np.float64)
-    value = float(table.mean())
-    interval = bootstrap_interval(_mean_of(table), clips, value, seed=seed, draws=BOOTSTRAP_DRAWS)
+    return _bootstrapped(_mean_of(np.asarray(values, dtype=np.float64)), clips, seed)
+
+
+def _bootstrapped(
+    figure: Callable[[NDArray[np.int64], NDArray[np.int64]], float],
+    clips: NDArray[np.int64],
+    seed: int,
+) -> Estimate:
+    """A figure measured once, of all rows, with its interval."""
+    value = figure(np.arange(len(clips)), clips)
+    interval = bootstrap_interval(figure, clips, value, seed=seed, draws=BOOTSTRAP_DRAWS)
     return Estimate(value, None, *interval)
