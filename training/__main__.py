@@ -89,6 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--licence", default="", help="of the weights (as the data's)")
     command.set_defaults(run=_train_gpt)
 
+    command = commands.add_parser("train-text", help="a model learns to read its wordings")
+    _add_common(command)
+    command.add_argument(
+        "--start-from", type=Path, required=True, metavar="FILE",
+        help="model.safetensors of train-gpt, whose text encoder is changed",
+    )  # fmt: skip
+    command.set_defaults(run=_train_text)
+
     command = commands.add_parser("import-official", help="a model of published T2M-GPT files")
     command.add_argument("vqvae", type=Path, help="published VQ-VAE, such as VQVAE/net_last.pth")
     command.add_argument("gpt", type=Path, help="published GPT, such as net_best_fid.pth")
@@ -207,6 +215,18 @@ def _train_gpt(arguments: argparse.Namespace) -> int:
         licence=arguments.licence,
         device=arguments.device,
         board=arguments.tensorboard,
+    )
+    print(file)
+    return 0
+
+
+def _train_text(arguments: argparse.Namespace) -> int:
+    from .config import read_config
+    from .train_text import train_text
+
+    config = read_config(arguments.config)
+    file = train_text(
+        config, arguments.data, arguments.start_from, arguments.output, device=arguments.device
     )
     print(file)
     return 0

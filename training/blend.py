@@ -5,8 +5,8 @@
 
 What a short training adds comes with something forgotten. Between the weights before it and those
 after it there is often a model that has most of the one and little of the other (weight-space
-ensembling, Wortsman et al., CVPR 2022). Only the GPT is blended: stage 1 must be the same, or
-tokens would mean something else.
+ensembling, Wortsman et al., CVPR 2022). Only the GPT is blended: stage 1 and what is changed of the
+text encoder must be the same, or tokens and words would mean something else.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ def blend_models(
     if not 0.0 <= share <= 1.0:
         raise InputError(f"The share is {share:g}; give a number from 0 to 1.")
     one, two = read_checkpoint(first), read_checkpoint(second)
-    stage_1 = [name for name in two.tensors if not name.startswith("gpt.")]
+    shared = [name for name in two.tensors if not name.startswith("gpt.")]
     if (
         (one.vqvae, one.gpt, one.text_encoder) != (two.vqvae, two.gpt, two.text_encoder)
-        or any(not np.array_equal(one.tensors[name], two.tensors[name]) for name in stage_1)
+        or set(one.tensors) != set(two.tensors)
+        or any(not np.array_equal(one.tensors[name], two.tensors[name]) for name in shared)
         or not (np.array_equal(one.mean, two.mean) and np.array_equal(one.std, two.std))
     ):
         raise CheckpointError(
@@ -48,7 +49,7 @@ def blend_models(
         )
     tensors = {
         name: tensor
-        if name in stage_1
+        if name in shared
         else (1.0 - share) * one.tensors[name].astype(np.float32)
         + share * tensor.astype(np.float32)
         for name, tensor in two.tensors.items()

@@ -20,7 +20,7 @@ from t2m_blender.engine.gpt import TextCondition
 from t2m_blender.engine.text import TextEncoder, TextFeatures
 from t2m_blender.engine.vqvae import VQVAE
 
-from .config import GPTTraining
+from .config import GPTTraining, TextTraining
 from .data.dataset import Dataset, caption_worded
 
 _PEOPLE = "humanml3d"  # origin of captions of the very clip
@@ -37,12 +37,14 @@ class TokenBatch:
             end.
         targets: [B, L + 1, Q] tokens and End; -100 after it and in End's further levels, which the
             loss ignores.
+        sentences: The captions.
         text: Of the captions.
         plain_text: Of the table's captions that they are wordings of; where they are not, the same.
     """
 
     inputs: Tensor
     targets: Tensor
+    sentences: list[str]
     text: TextCondition
     plain_text: TextCondition
 
@@ -50,6 +52,7 @@ class TokenBatch:
         return TokenBatch(
             self.inputs.to(device),
             self.targets.to(device),
+            self.sentences,
             self.text.to(device),
             self.plain_text.to(device),
         )
@@ -59,6 +62,7 @@ class TokenBatch:
         return TokenBatch(
             self.inputs[part],
             self.targets[part],
+            self.sentences[part],
             self.text.rows(part),
             self.plain_text.rows(part),
         )
@@ -96,6 +100,7 @@ class CaptionedTokens:
         tokens = tokenised(vqvae, cuts)
         self.tokens = [tokens[i : i + step] for i in range(0, len(tokens), step)]
         captions = sorted({caption for clip in clips for caption in clip.captions})
+        self._sentences = captions
         index = {caption: row for row, caption in enumerate(captions)}
         self.captions = [[index[caption] for caption in clip.captions] for clip in clips]
         self._by_people = [
@@ -134,8 +139,17 @@ class CaptionedTokens:
         batch.plain_text = batch.plain_text.without_text(dropped)
         return batch
 
+    def draw_beginnings(self, settings: TextTraining, generator: np.random.Generator) -> TokenBatch:
+        """The first tokens of clips with a caption each, nothing changed."""
+        pairs = self._drawn(settings.batch_size, settings, generator)
+        rows = [
+            self.tokens[clip][generator.integers(len(self.tokens[clip]))][: settings.tokens]
+            for clip, _ in pairs
+        ]
+        return self._batch(rows, pairs)
+
     def _drawn(
-        self, number: int, settings: GPTTraining, generator: np.random.Generator
+        self, number: int, settings: GPTTraining | TextTraining, generator: np.random.Generator
     ) -> list[tuple[int, int]]:
         """So many clips, each with the row of one of its captions."""
         people = settings.people if self._by_people else 0.0
@@ -155,8 +169,13 @@ class CaptionedTokens:
     def weigh(self, first_chances: Callable[[TextCondition], Tensor]) -> None:
         """Finds out how far each wording is misread, for the setting `misread`.
 
-        `first_chances` are logarithms [B, K + 1] of what is foretold for the first token.
+        `first_chances` are logarithms [B, K + 1] of what is foretold for the first token. What is
+        said of clips of several captions cannot be read as each of them, and is left out.
         """
+        meanings: dict[int, set[int]] = {}
+        for clip, own in enumerate(self.captions):
+            for row in own:
+                meanings.setdefault(row, set()).add(self._plain.get((clip, row), row))
         worded = list(dict.fromkeys((row, plain) for (_, row), plain in self._plain.items()))
         plain = list(dict.fromkeys(plain for _, plain in worded))
         meant = dict(zip(plain, self._each(plain, first_chances), strict=True))
@@ -165,7 +184,10 @@ class CaptionedTokens:
             pair: float((meant[pair[1]].exp() * (meant[pair[1]] - own)).sum())
             for pair, own in zip(worded, said, strict=True)
         }
-        weights = [apart[row, plain] for (_, row), plain in self._plain.items()]
+        weights = [
+            apart[row, plain] if len(meanings[row]) == 1 else 0.0
+            for (_, row), plain in self._plain.items()
+        ]
         self._misread = np.cumsum(np.maximum(weights, 0.0))
 
     def _each(
@@ -185,8 +207,9 @@ class CaptionedTokens:
     def _batch(self, rows: list[NDArray[np.int64]], pairs: list[tuple[int, int]]) -> TokenBatch:
         inputs, targets = padded(rows, self.config)
         plain = [self._plain.get(pair, pair[1]) for pair in pairs]
-        text = self._text([caption for _, caption in pairs])
-        return TokenBatch(inputs, targets, text, self._text(plain))
+        captions = [caption for _, caption in pairs]
+        sentences = [self._sentences[caption] for caption in captions]
+        return TokenBatch(inputs, targets, sentences, self._text(captions), self._text(plain))
 
     def _text(self, captions: list[int]) -> TextCondition:
         longest = self.known[captions].sum(axis=1).max()  # further words would only cost time

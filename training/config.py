@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Training settings: frozen dataclasses read from TOML (`training/configs/*.toml`).
 
-A file has the tables [vqvae.network], [vqvae.training], [gpt.network], [gpt.training], [model],
-[evaluator.network] and [evaluator.training].
+A file has the tables [vqvae.network], [vqvae.training], [gpt.network], [gpt.training],
+[text.training], [model], [evaluator.network] and [evaluator.training].
 What a table leaves out keeps its default; a name that does not exist is an error.
 """
 
@@ -17,9 +17,13 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 from t2m_blender.engine.errors import InputError
 
 T = TypeVar("T")
-_STAGES = ("vqvae", "gpt", "evaluator")
+_STAGES = {
+    "vqvae": {"network", "training"},
+    "gpt": {"network", "training"},
+    "text": {"training"},
+    "evaluator": {"network", "training"},
+}
 _TABLES = {*_STAGES, "model"}
-_STAGE_TABLES = {"network", "training"}
 
 CONFIGS = Path(__file__).resolve().parent / "configs"
 
@@ -170,6 +174,38 @@ class GPTTraining(Optimisation):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextTraining(Optimisation):
+    """The text encoder learns to read wordings as the captions that they word.
+
+    Attributes:
+        rank: Of what is added to the encoder's matrices (LoRA, Hu et al., ICLR 2022).
+        tokens: Of the beginning of each clip, at which is compared what the GPT foretells; later
+            ones can be told from those before.
+        people, misread: As of `GPTTraining`.
+    """
+
+    batch_size: int = 64
+    steps: int = 1200
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.98)
+    warm_up: int = 50
+    average: float = 0.99
+    kept: Literal["best", "last"] = "last"
+    rank: int = 16
+    tokens: int = 5
+    people: float = 0.2
+    misread: float = 0.35
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("rank", "tokens"):
+            _check(self, name, getattr(self, name) >= 1, "at least 1")
+        for name in ("people", "misread"):
+            _check(self, name, 0.0 <= getattr(self, name) <= 1.0, "a share within 0 and 1")
+        _check(self, "people", self.people + self.misread <= 1.0, "with misread at most 1")
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluatorTraining(Optimisation):
     """Our evaluator (after TMR, section 3.2). The defaults are for about an hour of motion.
 
@@ -227,6 +263,7 @@ class Config:
     gpt_network: dict[str, Any]
     gpt: GPTTraining
     model: ModelSettings
+    text: TextTraining = field(default_factory=TextTraining)
     evaluator_network: dict[str, Any] = field(default_factory=dict)
     evaluator: EvaluatorTraining = field(default_factory=EvaluatorTraining)
 
@@ -247,18 +284,19 @@ def read_config(name_or_path: str) -> Config:
         raise InputError(f"There is no config {path}; give a path or one of {known}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}.") from error
-    for where, names in (("", _TABLES), *((stage, _STAGE_TABLES) for stage in _STAGES)):
+    for where, names in (("", _TABLES), *_STAGES.items()):
         part = table.get(where, {}) if where else table
         unknown = sorted(set(part) - names)
         if unknown:
             raise InputError(f"{path} has [{where}.{unknown[0]}]; it may have {sorted(names)}.")
-    vqvae, gpt, evaluator = (table.get(stage, {}) for stage in _STAGES)
+    vqvae, gpt, text, evaluator = (table.get(stage, {}) for stage in _STAGES)
     return Config(
         name=path.stem,
         vqvae_network=vqvae.get("network", {}),
         vqvae=_filled(VQVAETraining, vqvae.get("training", {}), f"{path} [vqvae.training]"),
         gpt_network=gpt.get("network", {}),
         gpt=_filled(GPTTraining, gpt.get("training", {}), f"{path} [gpt.training]"),
+        text=_filled(TextTraining, text.get("training", {}), f"{path} [text.training]"),
         model=_filled(ModelSettings, table.get("model", {}), f"{path} [model]"),
         evaluator_network=evaluator.get("network", {}),
         evaluator=_filled(

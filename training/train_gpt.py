@@ -47,7 +47,7 @@ def train_gpt(
     """Trains stage 2 on a prepared dataset and a stage 1 file; returns the finished model's file.
 
     With `start_from`, a model of a GPT of these sizes, it learns on from there: its stage 1 should
-    be this one, or one that learnt on from it.
+    be this one, or one that learnt on from it. What that changed of the text encoder stays.
     The file names `licence` as that of its weights; without one, it says that the data's holds.
     `board` shows curves and generated motions in TensorBoard.
 
@@ -69,8 +69,10 @@ def train_gpt(
     # features are normalised as stage 1 saw them, also where the dataset has grown since
     dataset = replace(dataset, mean=mean, std=std)
     settings, model = config.gpt, config.model
-    encoder_file = _text_encoder(model.text_encoder)
+    encoder_file = text_encoder_file(model.text_encoder)
     encoder = TextEncoder.load(encoder_file)
+    reads = read_checkpoint(start_from).text_changes if start_from else {}
+    encoder.weights.change(reads)
     sizes = network_config(
         GPTConfig,
         config.gpt_network,
@@ -121,6 +123,7 @@ def train_gpt(
     def finished(averaged: nn.Module) -> Checkpoint:
         tensors = {f"gpt.{name}": t.cpu().numpy() for name, t in averaged.state_dict().items()}
         tensors |= {f"vqvae.{name}": t.cpu().numpy() for name, t in vqvae.state_dict().items()}
+        tensors |= {f"text.{name}": tensor for name, tensor in reads.items()}
         return Checkpoint(
             vqvae=asdict(vqvae.config),
             gpt=asdict(sizes),
@@ -189,7 +192,12 @@ def _take_weights(network: GPT, file: Path) -> None:
         ) from error
 
 
-def _text_encoder(name: str) -> Path:
+def text_encoder_file(name: str) -> Path:
+    """Where the text encoder of that name is.
+
+    Raises:
+        CheckpointError: It is missing.
+    """
     file = MODELS / f"{name}.safetensors"
     if not file.is_file():
         raise CheckpointError(

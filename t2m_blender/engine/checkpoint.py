@@ -52,7 +52,7 @@ class Checkpoint:
     Attributes:
         vqvae, gpt: Constructor values of VQVAEConfig and GPTConfig.
         tensors: Network tensors under `vqvae.` and `gpt.`, float32; of a file, each is read when it
-            is asked for.
+            is asked for. Under `text.`, if anything, low-rank changes to the text encoder.
         mean, std: [D] float32, of the training features.
         skeleton: Of the features.
         text_encoder: Name of the encoder whose features the GPT reads.
@@ -73,6 +73,15 @@ class Checkpoint:
     licence: str
     origin: str
     sha256: str = field(default="", compare=False)
+
+    @property
+    def text_changes(self) -> dict[str, NDArray[Any]]:
+        """What this model adds to its text encoder, see `Weights.change`; often nothing."""
+        return {
+            name.removeprefix("text."): self.tensors[name]
+            for name in self.tensors
+            if name.startswith("text.")
+        }
 
     @property
     def has_int8(self) -> bool:

@@ -42,6 +42,20 @@ class Weights:
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
 
+    def change(self, low_rank: Mapping[str, NDArray[Any]]) -> None:
+        """Adds `NAME.up` [out, r] @ `NAME.down` [r, in] to matrices `NAME.weight` [out, in].
+
+        Raises:
+            KeyError: There is no such matrix.
+            ValueError: A change lacks its other half, or does not fit its matrix.
+        """
+        for name in sorted({half.rpartition(".")[0] for half in low_rank}):
+            matrix = self[name + ".weight"]
+            rank = len(np.atleast_1d(low_rank.get(name + ".down", ())))
+            up = tensor_of(low_rank, name + ".up", (len(matrix), rank))
+            down = tensor_of(low_rank, name + ".down", (rank, *matrix.shape[1:]))
+            self._kept[name + ".weight"] = matrix + up @ down
+
     def columns(self, name: str, ids: NDArray[np.int64]) -> Array:
         """Rows of a table as [C, N] for ids [N]; nothing else of the table is widened."""
         return np.ascontiguousarray(self._tensors.rows(name, ids).T)

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from .layers import Array, gelu, self_attention
 from .text import TextEncoder, basic_words
 
-__all__ = ["MiniLM"]
+__all__ = ["HEADS", "LAYERS", "NORM_EPSILON", "MiniLM"]
 
-_HEADS = 12
-_LAYERS = 6
-_NORM_EPSILON = 1e-12
+HEADS = 12
+LAYERS = 6
+NORM_EPSILON = 1e-12
 _LONGEST_WORD = 100  # letters; BERT reads a longer word as unknown
 _SPECIAL = ("[UNK]", "[CLS]", "[SEP]")
 
@@ -58,6 +58,10 @@ class MiniLM(TextEncoder):
     def unknown_words(self, prompt: str) -> list[str]:
         return [w for w in basic_words(prompt) if self._word_pieces(w) == [self._unknown]]
 
+    def marked(self, pieces: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Word pieces [B, L] between what marks begin and end, [B, L + 2]."""
+        return np.pad(pieces, ((0, 0), (1, 1)), constant_values=(self._begin, self._end))
+
     def _word_pieces(self, word: str) -> list[int]:
         """Cut a word into the longest pieces of the vocabulary, from its beginning."""
         pieces: list[int] = []
@@ -75,9 +79,7 @@ class MiniLM(TextEncoder):
         return pieces or [self._unknown]
 
     def _read(self, pieces: NDArray[np.int64]) -> tuple[Array, Array]:
-        hidden = self._network(
-            np.pad(pieces, ((0, 0), (1, 1)), constant_values=(self._begin, self._end))
-        )
+        hidden = self._network(self.marked(pieces))
         mean = hidden.mean(axis=1)
         mean /= np.linalg.norm(mean, axis=1, keepdims=True)
         return mean, hidden[:, 1:-1]
@@ -88,15 +90,15 @@ class MiniLM(TextEncoder):
         weights = self.weights
         hidden = weights.columns("word.weight", ids.reshape(-1))  # [D, B L]
         hidden += np.tile(weights["position"][:length].T, batch)
-        hidden = weights.norm("embedding_norm", hidden, _NORM_EPSILON)
-        for layer in range(_LAYERS):
+        hidden = weights.norm("embedding_norm", hidden, NORM_EPSILON)
+        for layer in range(LAYERS):
             name = f"layers.{layer}."
-            mixed = self_attention(weights.linear(name + "qkv", hidden), batch, _HEADS)
+            mixed = self_attention(weights.linear(name + "qkv", hidden), batch, HEADS)
             hidden += weights.linear(name + "attention_output", mixed)
-            hidden = weights.norm(name + "attention_norm", hidden, _NORM_EPSILON)
+            hidden = weights.norm(name + "attention_norm", hidden, NORM_EPSILON)
             wide = gelu(weights.linear(name + "intermediate", hidden))  # [4D, B L]
             hidden += weights.linear(name + "output", wide)
-            hidden = weights.norm(name + "output_norm", hidden, _NORM_EPSILON)
+            hidden = weights.norm(name + "output_norm", hidden, NORM_EPSILON)
         return hidden.T.reshape(batch, length, -1)
 
 
@@ -104,6 +106,6 @@ def _tensor_names() -> list[str]:
     """The names that the file must hold; int8 matrices have a `.scale` beside them."""
     names = ["word.weight", "position", "embedding_norm.weight", "embedding_norm.bias"]
     parts = ("qkv", "attention_output", "attention_norm", "intermediate", "output", "output_norm")
-    for layer in range(_LAYERS):
+    for layer in range(LAYERS):
         names += [f"layers.{layer}.{part}.{kind}" for part in parts for kind in ("weight", "bias")]
     return names

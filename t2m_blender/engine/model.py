@@ -91,6 +91,10 @@ def load_model(
     except (TypeError, ValueError) as error:
         raise _misfit(path, error) from error
     text_encoder = find_text_encoder(checkpoint.text_encoder, path.parent)
+    try:
+        text_encoder.weights.change(checkpoint.text_changes)
+    except (KeyError, ValueError) as error:
+        raise _misfit(path, error) from error
     if text_encoder.feature_size != gpt.text_size:
         raise CheckpointError(
             f"{path} reads text features of {gpt.text_size} numbers, but the encoder "

@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A dataset and settings small enough to train both stages on in seconds."""
+"""Datasets and settings small enough to train on in seconds, and what a model makes of a text."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from t2m_blender.engine import HUMANML3D
 from t2m_blender.engine.features import motion_to_features
 from t2m_blender.engine.generate import generate, load_model
+from t2m_blender.engine.gpt import TextCondition
+from t2m_blender.engine.model import TextToMotion
+from t2m_blender.engine.text import TextFeatures
+from t2m_blender.engine.torch_runtime import load_networks
+from t2m_blender.engine.writing import encode_prompts
 from training.config import Config, GPTTraining, ModelSettings, VQVAETraining
-from training.data.dataset import Clip, Dataset, statistics, write_dataset
+from training.data.dataset import Clip, Dataset, read_dataset, statistics, write_dataset
 
 CONFIG = Config(
     name="tiny",
@@ -33,6 +40,8 @@ CONFIG = Config(
     ),
     model=ModelSettings(guidance=2.0),
 )
+# what is read of the clips is noise, so that the text matters at every token
+OF_TEXT = replace(CONFIG.gpt, steps=150, learning_rate=1e-2, corruption=1.0, crop=0.0)
 CAPTIONS = {
     "a": "a person walks forward",
     "b": "someone waves the left hand",
@@ -82,3 +91,43 @@ def _write(folder: Path, features: list[NDArray[np.float32]]) -> None:
 def log(folder: Path) -> list[dict[str, float]]:
     """The rows of a run's log."""
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def with_a_wording(plain_set: Path, folder: Path) -> Path:
+    """The set, whose walk is also told in words that are nearer to the other clip's."""
+    dataset = read_dataset(plain_set)
+    walk, *others = dataset.clips
+    walk = replace(
+        walk,
+        captions=(*walk.captions, "someone waves the left hand around"),
+        caption_origins=(*walk.caption_origins, f"wording: {walk.captions[0]}"),
+    )
+    write_dataset(replace(dataset, clips=(walk, *others)), folder)
+    return folder
+
+
+def first_chances(file: Path, prompts: list[str], guidance: float = 1.0) -> np.ndarray:
+    """What a model foretells for the first token of each prompt [B, K + 1]."""
+    logits = first_logits(load_model(file), prompts)
+    if guidance != 1.0:
+        bare = first_logits(load_model(file), [""])
+        logits = bare + guidance * (logits - bare)
+    return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+
+
+def first_logits(model: TextToMotion, prompts: list[str]) -> np.ndarray:
+    network, _ = load_networks(model.checkpoint)
+    text = encode_prompts(prompts, model)
+    if prompts == [""]:
+        text = TextFeatures.of_nothing(model.gpt.text_size)
+    condition = TextCondition(
+        torch.tensor(text.pooled), torch.tensor(text.tokens).float(), torch.tensor(text.mask)
+    )
+    with torch.no_grad():
+        hidden, _ = network.begin(condition)
+        return network.head(hidden).double().numpy()
+
+
+def apart(chances: np.ndarray, wanted: np.ndarray) -> float:
+    """Kullback-Leibler divergence from `wanted`, the mean over rows."""
+    return float((wanted * np.log(wanted / chances)).sum(axis=-1).mean())

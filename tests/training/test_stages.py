@@ -11,26 +11,19 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
-from stage_sample import CAPTIONS, CONFIG, log, write_random_set
+from stage_sample import CAPTIONS, CONFIG, OF_TEXT, apart, first_chances, log, with_a_wording
 
 from t2m_blender.engine.configs import GPTConfig
 from t2m_blender.engine.errors import CheckpointError, InputError
 from t2m_blender.engine.generate import generate, generate_batch, load_model
 from t2m_blender.engine.gpt import GPT, TextCondition
-from t2m_blender.engine.model import TextToMotion
-from t2m_blender.engine.text import TextFeatures
-from t2m_blender.engine.torch_runtime import load_networks
-from t2m_blender.engine.writing import encode_prompts
 from training.__main__ import main
 from training.captioned_tokens import corrupted
 from training.config import read_config
-from training.data.dataset import read_dataset, write_dataset
+from training.data.dataset import read_dataset
 from training.reconstruction import reconstruction_error
 from training.train_gpt import foretold, token_loss, train_gpt
 from training.train_vqvae import read_vqvae, train_vqvae
-
-# what is read of the clips is noise, so that the text matters at every token
-OF_TEXT = replace(CONFIG.gpt, steps=150, learning_rate=1e-2, corruption=1.0, crop=0.0)
 
 
 def test_both_stages_learn_and_make_a_model(small_set: Path, tmp_path: Path) -> None:
@@ -109,27 +102,6 @@ def test_both_stages_learn_on_from_where_others_ended(small_set: Path, tmp_path:
         train_gpt(wider, small_set, file, tmp_path / "wider", start_from=model)
 
 
-@pytest.fixture(scope="module")
-def random_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Clips whose first tokens differ, whatever the embedded model does."""
-    folder = tmp_path_factory.mktemp("random") / "set"
-    write_random_set(folder)
-    return folder
-
-
-def with_a_wording(plain_set: Path, folder: Path) -> Path:
-    """The set, whose walk is also told in words that are nearer to the other clip's."""
-    dataset = read_dataset(plain_set)
-    walk, *others = dataset.clips
-    walk = replace(
-        walk,
-        captions=(*walk.captions, "someone waves the left hand around"),
-        caption_origins=(*walk.caption_origins, f"wording: {walk.captions[0]}"),
-    )
-    write_dataset(replace(dataset, clips=(walk, *others)), folder)
-    return folder
-
-
 def test_a_wording_comes_to_mean_what_its_caption_means(random_set: Path, tmp_path: Path) -> None:
     file = train_vqvae(CONFIG, random_set, tmp_path / "vqvae")
     model = train_gpt(replace(CONFIG, gpt=OF_TEXT), random_set, file, tmp_path / "gpt")
@@ -175,33 +147,6 @@ def test_a_model_can_be_taught_to_end_later(small_set: Path, tmp_path: Path) -> 
         )
         lengths.append(float(np.mean([one.motion.frames for one in made])))
     assert lengths[1] > 1.1 * lengths[0]
-
-
-def first_chances(file: Path, prompts: list[str], guidance: float = 1.0) -> np.ndarray:
-    """What a model foretells for the first token of each prompt [B, K + 1]."""
-    logits = first_logits(load_model(file), prompts)
-    if guidance != 1.0:
-        bare = first_logits(load_model(file), [""])
-        logits = bare + guidance * (logits - bare)
-    return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-
-
-def first_logits(model: TextToMotion, prompts: list[str]) -> np.ndarray:
-    network, _ = load_networks(model.checkpoint)
-    text = encode_prompts(prompts, model)
-    if prompts == [""]:
-        text = TextFeatures.of_nothing(model.gpt.text_size)
-    condition = TextCondition(
-        torch.tensor(text.pooled), torch.tensor(text.tokens).float(), torch.tensor(text.mask)
-    )
-    with torch.no_grad():
-        hidden, _ = network.begin(condition)
-        return network.head(hidden).double().numpy()
-
-
-def apart(chances: np.ndarray, wanted: np.ndarray) -> float:
-    """Kullback-Leibler divergence from `wanted`, the mean over rows."""
-    return float((wanted * np.log(wanted / chances)).sum(axis=-1).mean())
 
 
 @pytest.mark.parametrize("stage", ["vqvae", "gpt"])
