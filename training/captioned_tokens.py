@@ -116,6 +116,10 @@ class CaptionedTokens:
             if (plain := caption_worded(origin)) in clip.captions
         }
         self._worded = list(self._plain)
+        meant: dict[int, list[int]] = {}
+        for (number, _), plain in self._plain.items():
+            meant.setdefault(plain, []).append(number)
+        self._meant = list(meant.items())  # the captions that are worded, with their clips
         self._misread = np.zeros(0)  # running sum over the worded, see `weigh`
         features_of = text_features(encoder, captions, config.word_limit)
         self.pooled, self.known = features_of.pooled, features_of.mask
@@ -141,7 +145,7 @@ class CaptionedTokens:
 
     def draw_beginnings(self, settings: TextTraining, generator: np.random.Generator) -> TokenBatch:
         """The first tokens of clips with a caption each, nothing changed."""
-        pairs = self._drawn(settings.batch_size, settings, generator)
+        pairs = self._drawn(settings.batch_size, settings, generator, plain=settings.plain)
         rows = [
             self.tokens[clip][generator.integers(len(self.tokens[clip]))][: settings.tokens]
             for clip, _ in pairs
@@ -149,7 +153,12 @@ class CaptionedTokens:
         return self._batch(rows, pairs)
 
     def _drawn(
-        self, number: int, settings: GPTTraining | TextTraining, generator: np.random.Generator
+        self,
+        number: int,
+        settings: GPTTraining | TextTraining,
+        generator: np.random.Generator,
+        *,
+        plain: float = 0.0,
     ) -> list[tuple[int, int]]:
         """So many clips, each with the row of one of its captions."""
         people = settings.people if self._by_people else 0.0
@@ -160,6 +169,9 @@ class CaptionedTokens:
             elif chance < people + settings.misread and len(self._misread):
                 place = np.searchsorted(self._misread, generator.random() * self._misread[-1])
                 drawn.append(self._worded[min(int(place), len(self._worded) - 1)])
+            elif chance > 1.0 - plain and self._meant:
+                caption, clips = self._meant[generator.integers(len(self._meant))]
+                drawn.append((clips[generator.integers(len(clips))], caption))
             else:
                 clip = int(generator.integers(len(self.tokens)))
                 captions = self.captions[clip]

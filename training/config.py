@@ -180,8 +180,10 @@ class TextTraining(Optimisation):
     Attributes:
         rank: Of what is added to the encoder's matrices (LoRA, Hu et al., ICLR 2022).
         tokens: Of the beginning of each clip, at which is compared what the GPT foretells; later
-            ones can be told from those before.
+            ones can mostly be told from those before.
         people, misread: As of `GPTTraining`.
+        plain: Share of the samples that are captions which are worded, each as likely, as they are:
+            what they mean must stay.
     """
 
     batch_size: int = 64
@@ -192,17 +194,19 @@ class TextTraining(Optimisation):
     average: float = 0.99
     kept: Literal["best", "last"] = "last"
     rank: int = 16
-    tokens: int = 5
+    tokens: int = 12
     people: float = 0.2
     misread: float = 0.35
+    plain: float = 0.15
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("rank", "tokens"):
             _check(self, name, getattr(self, name) >= 1, "at least 1")
-        for name in ("people", "misread"):
+        for name in ("people", "misread", "plain"):
             _check(self, name, 0.0 <= getattr(self, name) <= 1.0, "a share within 0 and 1")
-        _check(self, "people", self.people + self.misread <= 1.0, "with misread at most 1")
+        together = self.people + self.misread + self.plain
+        _check(self, "people", together <= 1.0, "with misread and plain at most 1")
 
 
 @dataclass(frozen=True, kw_only=True)

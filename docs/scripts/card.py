@@ -21,6 +21,7 @@ brought there first, as text.
     distilled.jsonl  and without guidance
     reread.jsonl     and what that misread more often
     later.jsonl      and with later ends
+    text.jsonl       log of train-text
     ladder.json      of evaluate
     checks.json      of check-prompts
     nearest.json     of nearest
@@ -57,7 +58,7 @@ MODEL = DOCS / "model"
 PAGE = DOCS / "model-card.md"
 _LOGS = (
     *("stage1", "sharper", "decoder", "stage2", "longer", "last"),
-    *("wordings", "sentences", "nearer", "balanced", "distilled", "reread", "later"),
+    *("wordings", "sentences", "nearer", "balanced", "distilled", "reread", "later", "text"),
 )
 _REPORTS = ("ladder", "checks", "nearest")
 _COPIED = {name: ("log.jsonl", f"{name}.jsonl") for name in _LOGS} | {
@@ -82,6 +83,8 @@ def model_block() -> str:
     path = MODELS / "default.safetensors"
     model = read_checkpoint(path)
     vqvae, gpt, sampling = model.vqvae, model.gpt, model.sampling
+    changes = model.text_changes
+    rank = f" with changes of rank {min(next(iter(changes.values())).shape)}" if changes else ""
     tokens = f"{vqvae.get('levels', 1)} x {vqvae['codebook_size']}"
     rows = [
         ("file", f"`t2m_blender/models/{path.name}`, {path.stat().st_size / 1e6:.1f} MB"),
@@ -89,7 +92,7 @@ def model_block() -> str:
         ("licence", model.licence),
         ("stage 1", f"width {vqvae['width']}, codes (levels x size) {tokens}"),
         ("stage 2", f"{gpt['blocks']} blocks of width {gpt['width']}, {gpt['heads']} heads"),
-        ("text", f"{model.text_encoder}, up to {gpt['word_limit']} words"),
+        ("text", f"{model.text_encoder}{rank}, up to {gpt['word_limit']} words"),
         ("sampling", ", ".join(f"{name} {value:g}" for name, value in sampling.items())),
         ("made of", model.origin),
     ]

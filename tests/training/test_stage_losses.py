@@ -26,7 +26,7 @@ from training.captioned_tokens import (
     text_features,
     tokenised,
 )
-from training.config import GPTTraining, VQVAETraining
+from training.config import GPTTraining, TextTraining, VQVAETraining
 from training.data.dataset import Dataset, read_dataset
 from training.reconstruction import ReconstructionLoss, root_and_joints, still, still_joints
 from training.train_gpt import divergence, foretold, token_loss
@@ -338,6 +338,58 @@ def test_wordings_that_are_misread_have_their_share(small_set: Path) -> None:
     assert share == pytest.approx(0.5 + 0.5 / 3, abs=0.06)
     meant = torch.cat([batch.plain_text.pooled[:, 0] for batch in batches])
     assert (meant == len(plain)).all()
+
+
+def test_what_is_said_of_clips_of_two_captions_is_not_misread(small_set: Path) -> None:
+    """It cannot be read as both, so it is drawn as any other sentence is."""
+    dataset = read_dataset(small_set)
+    one, other, said, misread = "kicks", "kicks high", "someone kicks", "puts the boot in"
+    captions = iter(
+        [(one, said, misread), (other, said), (one, said, misread)]  # two to train on, one val
+    )
+    clips = []
+    for clip in dataset.clips:
+        own = next(captions)
+        origins = ("table", *[f"wording: {own[0]}"] * (len(own) - 1))
+        clips.append(replace(clip, captions=own, caption_origins=origins))
+    sizes = GPTConfig(codebook_size=64, text_size=4, word_limit=3)
+    vqvae = VQVAE(VQVAEConfig(width=8, code_size=8, codebook_size=64, depth=1)).eval()
+    samples = CaptionedTokens(
+        replace(dataset, clips=tuple(clips)), "train", vqvae, CountingEncoder(), sizes
+    )
+    chances = torch.log(torch.tensor([[0.9, 0.1], [0.2, 0.8]]))
+    samples.weigh(lambda text: chances[(text.pooled[:, 0] >= len(said)).long()])
+    settings = TextTraining(batch_size=100, people=0.0, misread=1.0, plain=0.0)
+    batch = samples.draw_beginnings(settings, np.random.default_rng(0))
+    assert set(batch.sentences) == {misread}
+
+
+def test_beginnings_are_of_clips_with_their_captions(small_set: Path) -> None:
+    dataset = read_dataset(small_set)
+    plain, wording = "a caption", "another one, longer"
+    clips = tuple(
+        replace(
+            c, captions=(plain, *[wording] * 3), caption_origins=("a", *[f"wording: {plain}"] * 3)
+        )
+        for c in dataset.clips
+    )
+    sizes = GPTConfig(codebook_size=64, text_size=4, word_limit=3)
+    vqvae = VQVAE(VQVAEConfig(width=8, code_size=8, codebook_size=64, depth=1)).eval()
+    samples = CaptionedTokens(
+        replace(dataset, clips=clips), "train", vqvae, CountingEncoder(), sizes
+    )
+    settings = TextTraining(batch_size=400, tokens=5, people=0.0, misread=0.0, plain=0.4)
+    batch = samples.draw_beginnings(settings, np.random.default_rng(0))
+    assert batch.inputs.shape == (400, 5, 1)
+    known = {row.tobytes() for own in samples.tokens for tokens in own for row in [tokens[:5]]}
+    assert {row.tobytes() for row in batch.inputs.numpy()} <= known
+    share = batch.sentences.count(plain) / 400
+    assert share == pytest.approx(0.4 + 0.6 / 4, abs=0.08)
+    for sentence, feature, meant in zip(
+        batch.sentences, batch.text.pooled[:, 0], batch.plain_text.pooled[:, 0], strict=True
+    ):
+        assert feature == len(sentence)
+        assert meant == len(plain)
 
 
 def test_tokens_and_text_do_not_depend_on_what_goes_together() -> None:
