@@ -116,10 +116,8 @@ class CaptionedTokens:
             if (plain := caption_worded(origin)) in clip.captions
         }
         self._worded = list(self._plain)
-        meant: dict[int, list[int]] = {}
-        for (number, _), plain in self._plain.items():
-            meant.setdefault(plain, []).append(number)
-        self._meant = list(meant.items())  # the captions that are worded, with their clips
+        # clips with the captions that are worded
+        self._meant = list(dict.fromkeys((clip, plain) for (clip, _), plain in self._plain.items()))
         self._misread = np.zeros(0)  # running sum over the worded, see `weigh`
         features_of = text_features(encoder, captions, config.word_limit)
         self.pooled, self.known = features_of.pooled, features_of.mask
@@ -170,8 +168,7 @@ class CaptionedTokens:
                 place = np.searchsorted(self._misread, generator.random() * self._misread[-1])
                 drawn.append(self._worded[min(int(place), len(self._worded) - 1)])
             elif chance > 1.0 - plain and self._meant:
-                caption, clips = self._meant[generator.integers(len(self._meant))]
-                drawn.append((clips[generator.integers(len(clips))], caption))
+                drawn.append(self._meant[generator.integers(len(self._meant))])
             else:
                 clip = int(generator.integers(len(self.tokens)))
                 captions = self.captions[clip]

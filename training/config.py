@@ -182,12 +182,12 @@ class TextTraining(Optimisation):
         tokens: Of the beginning of each clip, at which is compared what the GPT foretells; later
             ones can mostly be told from those before.
         people, misread: As of `GPTTraining`.
-        plain: Share of the samples that are captions which are worded, each as likely, as they are:
-            what they mean must stay.
+        plain: Share of the samples that are clips with the caption that their wordings word: what
+            it means must stay.
     """
 
     batch_size: int = 64
-    steps: int = 1200
+    steps: int = 800
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.98)
     warm_up: int = 50
@@ -197,7 +197,7 @@ class TextTraining(Optimisation):
     tokens: int = 12
     people: float = 0.2
     misread: float = 0.35
-    plain: float = 0.15
+    plain: float = 0.25
 
     def __post_init__(self) -> None:
         super().__post_init__()
