@@ -465,7 +465,12 @@ def test_interrupted_batch_keeps_what_is_finished_and_goes_on(
     out = tmp_path / "out"
     line = ["--batch", str(tmp_path / "a.txt"), "-o", str(out), "--model", small_model]
     running = subprocess.Popen(
-        [sys.executable, "-m", "t2m_blender", *line], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "t2m_blender", *line],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a job in the background hears no Ctrl-C, and neither would what it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not (out / "0003.npz").is_file() and time.monotonic() < deadline:

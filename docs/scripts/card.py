@@ -22,6 +22,7 @@ brought there first, as text.
     reread.jsonl     and what that misread more often
     later.jsonl      and with later ends
     text.jsonl       log of train-text
+    bolder.jsonl     and of one that minds the captions themselves less
     ladder.json      of evaluate
     checks.json      of check-prompts
     nearest.json     of nearest
@@ -58,7 +59,17 @@ MODEL = DOCS / "model"
 PAGE = DOCS / "model-card.md"
 _LOGS = (
     *("stage1", "sharper", "decoder", "stage2", "longer", "last"),
-    *("wordings", "sentences", "nearer", "balanced", "distilled", "reread", "later", "text"),
+    *(
+        "wordings",
+        "sentences",
+        "nearer",
+        "balanced",
+        "distilled",
+        "reread",
+        "later",
+        "text",
+        "bolder",
+    ),
 )
 _REPORTS = ("ladder", "checks", "nearest")
 _COPIED = {name: ("log.jsonl", f"{name}.jsonl") for name in _LOGS} | {

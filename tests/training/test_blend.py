@@ -38,6 +38,10 @@ def test_a_blend_lies_between(second: Path, tmp_path: Path) -> None:
     command = ["blend", str(FIRST), str(second), "--share", "0.25", "-o", str(path)]
     assert main([*command, "--weights", "fp16"]) == 0
     one, two, between = (read_checkpoint(file) for file in (FIRST, second, path))
+    assert all(
+        np.array_equal(two.text_changes[name], kept)  # as it is in both
+        for name, kept in between.text_changes.items()
+    )
     for name, tensor in between.tensors.items():
         wanted = 0.75 * one.tensors[name].astype(float) + 0.25 * two.tensors[name].astype(float)
         assert np.allclose(tensor, wanted, rtol=2e-3, atol=1e-5), name

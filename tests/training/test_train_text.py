@@ -136,12 +136,21 @@ def test_it_learns_on_and_the_gpt_learns_on_from_it(
     assert np.allclose(first_chances(taught, [WORDING]), first_chances(read, [WORDING]), atol=0.01)
 
 
-def test_only_models_that_read_alike_are_blended(
-    model: Path, read: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("firsts", [(0, 1), (1, 0), (1, 1)])
+def test_what_is_blended_reads_in_between(
+    model: Path, read: Path, tmp_path: Path, firsts: tuple[int, int]
 ) -> None:
-    for pair in ((model, read), (read, model)):
-        assert main(["blend", *map(str, pair), "-o", str(tmp_path / "no.safetensors")]) == 2
-        assert "not of one stage 1" in capsys.readouterr().err
+    """Of a model with changes and one without, and of one with itself: share by share, exactly."""
+    pair = [(model, read)[which] for which in firsts]
+    between = tmp_path / "between.safetensors"
+    assert main(["blend", *map(str, pair), "--share", "0.25", "-o", str(between)]) == 0
+    weights = []
+    for file in (*pair, between):
+        reader = load_model(file).text_encoder
+        weights.append(reader.weights["layers.3.intermediate.weight"])
+    one, two, made = weights
+    assert np.allclose(made, 0.75 * one + 0.25 * two, atol=2e-4)  # float16 in the files
+    assert (np.abs(made - one).max() > 2e-3) == (firsts != (1, 1))
 
 
 @pytest.mark.parametrize(
