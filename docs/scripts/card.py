@@ -59,17 +59,8 @@ MODEL = DOCS / "model"
 PAGE = DOCS / "model-card.md"
 _LOGS = (
     *("stage1", "sharper", "decoder", "stage2", "longer", "last"),
-    *(
-        "wordings",
-        "sentences",
-        "nearer",
-        "balanced",
-        "distilled",
-        "reread",
-        "later",
-        "text",
-        "bolder",
-    ),
+    *("wordings", "sentences", "nearer", "balanced", "distilled", "reread", "later"),
+    *("text", "bolder"),
 )
 _REPORTS = ("ladder", "checks", "nearest")
 _COPIED = {name: ("log.jsonl", f"{name}.jsonl") for name in _LOGS} | {

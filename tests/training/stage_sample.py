@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
 
+import training.loop
 from t2m_blender.engine import HUMANML3D
 from t2m_blender.engine.features import motion_to_features
 from t2m_blender.engine.generate import generate, load_model
@@ -131,3 +134,29 @@ def first_logits(model: TextToMotion, prompts: list[str]) -> np.ndarray:
 def apart(chances: np.ndarray, wanted: np.ndarray) -> float:
     """Kullback-Leibler divergence from `wanted`, the mean over rows."""
     return float((wanted * np.log(wanted / chances)).sum(axis=-1).mean())
+
+
+def goes_on_as_if_not_stopped(
+    run: Callable[[Path], bytes], folder: Path, whole: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stops a run of 60 steps in its 47th, 7 steps after it was saved: they are taken again, and
+    what it makes is what the whole run made.
+    """
+    monkeypatch.setattr(training.loop, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(training.loop, "_REPORT_EVERY", 20)
+    steps = 0
+    backward = torch.Tensor.backward
+
+    def interrupted_backward(*arguments: object) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 47:
+            raise KeyboardInterrupt
+        backward(*arguments)
+
+    monkeypatch.setattr(torch.Tensor, "backward", interrupted_backward)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder)
+    assert log(folder)[-1]["step"] == 40
+    assert run(folder) == whole
+    assert steps == 47 + 20

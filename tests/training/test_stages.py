@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as functional
-from stage_sample import CAPTIONS, CONFIG, OF_TEXT, apart, first_chances, log, with_a_wording
+from stage_sample import (
+    CAPTIONS,
+    CONFIG,
+    OF_TEXT,
+    apart,
+    first_chances,
+    goes_on_as_if_not_stopped,
+    log,
+    with_a_wording,
+)
 
 from t2m_blender.engine.configs import GPTConfig
 from t2m_blender.engine.errors import CheckpointError, InputError
@@ -164,27 +173,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
 
     train_vqvae(CONFIG, small_set, tmp_path / "first")
     whole = run(tmp_path / "whole")
-
-    import training.loop
-
-    monkeypatch.setattr(training.loop, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(training.loop, "_REPORT_EVERY", 20)
-    steps = 0
-    backward = torch.Tensor.backward
-
-    def interrupted_backward(*arguments: object) -> None:
-        nonlocal steps
-        steps += 1
-        if steps == 47:
-            raise KeyboardInterrupt
-        backward(*arguments)
-
-    monkeypatch.setattr(torch.Tensor, "backward", interrupted_backward)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "stopped")
-    assert log(tmp_path / "stopped")[-1]["step"] == 40
-    assert run(tmp_path / "stopped") == whole
-    assert steps == 47 + 20
+    goes_on_as_if_not_stopped(run, tmp_path / "stopped", whole, monkeypatch)
 
 
 def test_ctrl_c_finishes_the_step_and_saves(

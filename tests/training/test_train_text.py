@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from stage_sample import CONFIG, OF_TEXT, apart, first_chances, log, with_a_wording
+from stage_sample import (
+    CONFIG,
+    OF_TEXT,
+    apart,
+    first_chances,
+    goes_on_as_if_not_stopped,
+    log,
+    with_a_wording,
+)
 
 from t2m_blender.engine.checkpoint import read_checkpoint, write_checkpoint
 from t2m_blender.engine.errors import CheckpointError, InputError
@@ -99,25 +107,10 @@ def test_a_wording_is_read_as_its_caption_and_all_else_stays(model: Path, read: 
 def test_it_goes_on_where_it_was_stopped(
     model: Path, worded: Path, read: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import training.loop
+    def run(folder: Path) -> bytes:
+        return train_text(READING, worded, model, folder).read_bytes()
 
-    monkeypatch.setattr(training.loop, "_SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(training.loop, "_REPORT_EVERY", 20)
-    steps = 0
-    backward = torch.Tensor.backward
-
-    def interrupted_backward(*arguments: object) -> None:
-        nonlocal steps
-        steps += 1
-        if steps == 47:
-            raise KeyboardInterrupt
-        backward(*arguments)
-
-    monkeypatch.setattr(torch.Tensor, "backward", interrupted_backward)
-    with pytest.raises(KeyboardInterrupt):
-        train_text(READING, worded, model, tmp_path)
-    assert train_text(READING, worded, model, tmp_path).read_bytes() == read.read_bytes()
-    assert steps == 47 + 20
+    goes_on_as_if_not_stopped(run, tmp_path, read.read_bytes(), monkeypatch)
 
 
 def test_it_learns_on_and_the_gpt_learns_on_from_it(
